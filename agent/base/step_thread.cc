@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/step_thread.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <system_error>
+
+namespace rosterd {
+namespace {
+
+void ArmTimer(int fd, TimePoint when) {
+  itimerspec spec{};
+  if (when != kNever) {
+    const auto since = when.time_since_epoch().count();
+    spec.it_value.tv_sec = since / 1'000'000'000;
+    spec.it_value.tv_nsec = since % 1'000'000'000;
+    if (since <= 0) spec.it_value.tv_nsec = 1;
+  }
+  timerfd_settime(fd, TFD_TIMER_ABSTIME, &spec, nullptr);
+}
+
+void Drain(int fd) {
+  uint64_t count = 0;
+  while (::read(fd, &count, sizeof count) < 0 && errno == EINTR) {
+  }
+}
+
+UniqueFd Checked(int fd, const char* what) {
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
+  return UniqueFd(fd);
+}
+
+}  // namespace
+
+void NameThisThread(const std::string& name) {
+  pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+}
+
+StepThread::StepThread(const std::string& name, const Clock& clock, Step step)
+    : clock_(clock),
+      step_(std::move(step)),
+      wake_fd_(Checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
+      timer_fd_(Checked(timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd")),
+      thread_([this, name](std::stop_token stop) { Run(stop, name); }) {}
+
+StepThread::~StepThread() { Stop(); }
+
+void StepThread::Wake() const {
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(wake_fd_.get(), &one, sizeof one);
+}
+
+void StepThread::Stop() {
+  thread_.request_stop();
+  Wake();
+  if (thread_.joinable()) thread_.join();
+}
+
+void StepThread::Run(std::stop_token stop, const std::string& name) {
+  NameThisThread(name);
+  while (!stop.stop_requested()) {
+    const TimePoint next = step_(clock_.Now());
+    ArmTimer(timer_fd_.get(), next);
+    if (stop.stop_requested()) break;
+    pollfd fds[2] = {{wake_fd_.get(), POLLIN, 0}, {timer_fd_.get(), POLLIN, 0}};
+    while (::poll(fds, 2, -1) < 0 && errno == EINTR) {
+    }
+    if (fds[0].revents != 0) Drain(wake_fd_.get());
+    if (fds[1].revents != 0) Drain(timer_fd_.get());
+  }
+}
+
+}  // namespace rosterd

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// StepThread: the one small loop around a worker's Step. The worker does what is due and says when
+// it wants to be called next; Wake() calls it earlier. Sleeps on CLOCK_BOOTTIME, so a Step that
+// fell due during a suspend runs at once after it.
+#pragma once
+
+#include <functional>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/unique_fd.h"
+
+namespace rosterd {
+
+// Thread-safe: Wake() and Stop() may be called from any thread.
+class StepThread {
+ public:
+  using Step = std::function<TimePoint(TimePoint now)>;
+
+  // Starts the thread; `name` is cut to 15 characters (the kernel's limit). `clock` must outlive
+  // it.
+  StepThread(const std::string& name, const Clock& clock, Step step);
+  ~StepThread();
+  StepThread(const StepThread&) = delete;
+  StepThread& operator=(const StepThread&) = delete;
+
+  // Calls the Step soon, whatever time it asked for; a wake-up during a Step causes one more Step.
+  void Wake() const;
+  // Ends the loop after the Step in progress and joins. The worker's own calls in flight must be
+  // cancelled by whoever stops it (bounded stop).
+  void Stop();
+
+ private:
+  void Run(std::stop_token stop, const std::string& name);
+
+  // Constant after construction.
+  const Clock& clock_;
+  const Step step_;
+  UniqueFd wake_fd_;   // eventfd
+  UniqueFd timer_fd_;  // timerfd on CLOCK_BOOTTIME
+  std::jthread thread_;
+};
+
+// Names the calling thread for ps, top and gdb.
+void NameThisThread(const std::string& name);
+
+}  // namespace rosterd

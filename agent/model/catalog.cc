@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/catalog.h"
+
+#include <algorithm>
+
+#include "model/service_body.h"
+
+namespace rosterd {
+
+uint64_t HashValue(std::string_view value) { return std::hash<std::string_view>()(value); }
+
+ServiceEntry::ServiceEntry(std::string name, int64_t index, std::vector<CatalogKey> keys)
+    : name_(std::move(name)), index_(index), keys_(std::move(keys)) {
+  served_ = static_cast<size_t>(
+      std::count_if(keys_.begin(), keys_.end(), [](const CatalogKey& k) { return k.served(); }));
+}
+
+std::vector<const Instance*> ServiceEntry::ServedInstances() const {
+  std::vector<const Instance*> served;
+  served.reserve(served_);
+  for (const CatalogKey& key : keys_) {
+    if (key.served()) served.push_back(key.instance.get());
+  }
+  return served;
+}
+
+const CatalogKey* ServiceEntry::FindKey(std::string_view id) const {
+  const auto it = std::lower_bound(
+      keys_.begin(), keys_.end(), id,
+      [](const CatalogKey& key, std::string_view wanted) { return key.id < wanted; });
+  return it != keys_.end() && it->id == id ? &*it : nullptr;
+}
+
+const ServiceEntry::Body& ServiceEntry::body() const {
+  std::call_once(rendered_, [this] {
+    body_.json = RenderService(name_, index_, ServedInstances());
+    body_.etag = EntityTag(body_.json);
+  });
+  return body_;
+}
+
+std::shared_ptr<const ServiceEntry> Catalog::Find(std::string_view service) const {
+  const auto& shard = shards_[ShardOf(service)];
+  if (shard == nullptr) return nullptr;
+  const auto it = shard->find(service);
+  return it == shard->end() ? nullptr : it->second;
+}
+
+void Catalog::ForEach(const std::function<void(const ServiceEntry&)>& visit) const {
+  for (const auto& shard : shards_) {
+    if (shard == nullptr) continue;
+    for (const auto& [name, entry] : *shard) visit(*entry);
+  }
+}
+
+int64_t Catalog::IndexOf(std::string_view service) const {
+  const auto entry = Find(service);
+  return entry == nullptr ? floor_ : entry->index();
+}
+
+size_t Catalog::ShardOf(std::string_view service) {
+  return std::hash<std::string_view>()(service) % kShards;
+}
+
+}  // namespace rosterd

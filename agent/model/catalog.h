@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Catalog: what is known of everyone, at one revision of one etcd history. A snapshot shares with
+// its predecessor what did not change (256 shards), so one change among 10,000 services costs
+// microseconds. Every key under the prefix is in it, garbage too: the registrar repairs by it.
+// Bodies are rendered once per change, when first asked for.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "model/instance.h"
+
+namespace rosterd {
+
+// One key of etcd. Immutable.
+struct CatalogKey {
+  std::string id;
+  int64_t mod_revision = 0;
+  int64_t lease = 0;                         // 0: bound to none
+  uint64_t value_hash = 0;                   // HashValue() of the value
+  std::shared_ptr<const Instance> instance;  // null: the value cannot be read
+
+  bool served() const { return instance != nullptr && instance->passing(); }
+};
+
+uint64_t HashValue(std::string_view value);
+
+// One service. Immutable; thread-safe.
+class ServiceEntry {
+ public:
+  // `keys` sorted by id. `index`: etcd revision of the last change that this agent saw.
+  ServiceEntry(std::string name, int64_t index, std::vector<CatalogKey> keys);
+
+  const std::string& name() const { return name_; }
+  int64_t index() const { return index_; }
+  const std::vector<CatalogKey>& keys() const { return keys_; }
+  // How many of the keys are served. 0: known no more (the index is that of its end).
+  size_t served() const { return served_; }
+  std::vector<const Instance*> ServedInstances() const;
+  const CatalogKey* FindKey(std::string_view id) const;  // null: none
+
+  struct Body {
+    std::string json;
+    std::string etag;
+  };
+  // Rendered on the first call, kept since. The reference lives as long as this entry.
+  const Body& body() const;
+
+ private:
+  const std::string name_;
+  const int64_t index_;
+  const std::vector<CatalogKey> keys_;
+  size_t served_ = 0;
+  mutable std::once_flag rendered_;
+  mutable Body body_;
+};
+
+// Immutable; thread-safe.
+class Catalog {
+ public:
+  static constexpr size_t kShards = 256;
+  using Shard = std::map<std::string, std::shared_ptr<const ServiceEntry>, std::less<>>;
+
+  int64_t revision() const { return revision_; }
+  // Largest index of any service; what GET /services shows.
+  int64_t index() const { return index_; }
+  // Shown for a service that was never seen: the revision of this agent's first list, raised when
+  // the index of a forgotten service had to be given up.
+  int64_t floor() const { return floor_; }
+  size_t services() const { return services_; }    // with at least one served instance
+  size_t instances() const { return instances_; }  // served
+  // The watch that feeds this is open. `live` also needs a recent answer, see EtcdSnapshot.
+  bool watch_open() const { return watch_open_; }
+
+  // Null: never seen. An entry with served() == 0 remembers the index of its end.
+  std::shared_ptr<const ServiceEntry> Find(std::string_view service) const;
+  // In no particular order.
+  void ForEach(const std::function<void(const ServiceEntry&)>& visit) const;
+  // The index to show for `service`, known or not.
+  int64_t IndexOf(std::string_view service) const;
+  static size_t ShardOf(std::string_view service);
+
+ private:
+  friend class CatalogBuilder;  // catalog/: the only maker
+
+  std::array<std::shared_ptr<const Shard>, kShards> shards_;
+  int64_t revision_ = 0;
+  int64_t index_ = 0;
+  int64_t floor_ = 0;
+  size_t services_ = 0;
+  size_t instances_ = 0;
+  bool watch_open_ = false;
+};
+
+}  // namespace rosterd

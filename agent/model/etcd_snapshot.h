@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this agent knows of its connection to etcd (published by the session) and of its own keys
+// there (published by the registrar).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+
+namespace rosterd {
+
+enum class EtcdState { kConnecting, kConnected, kLost, kDenied };
+
+constexpr std::string_view ToString(EtcdState state) {
+  switch (state) {
+    case EtcdState::kConnecting:
+      return "connecting";
+    case EtcdState::kConnected:
+      return "connected";
+    case EtcdState::kLost:
+      return "lost";
+    case EtcdState::kDenied:
+      return "denied";
+  }
+  return "lost";
+}
+
+// Immutable. Published when a state changes, and at most about ten times a second for last_answer.
+struct EtcdSnapshot {
+  EtcdState state = EtcdState::kConnecting;
+  std::string endpoint;     // the active one, or the one tried last
+  std::string error;        // for a person; "" while connected
+  TimePoint last_answer{};  // last watch message, keepalive or linearizable read; 0: never
+  uint64_t generation = 0;  // counts connections; a call of an older one has been cancelled
+};
+
+enum class RegistrationState { kAbsent, kRegistered, kConflict };
+
+struct Registration {
+  RegistrationState state = RegistrationState::kAbsent;
+  std::string reason;  // conflict: who holds the key; absent: why not yet; "" when registered
+  WallTime since{};
+};
+
+// Immutable. By instance id; only instances that this host wants registered are in it.
+struct RegistrationSnapshot {
+  int64_t lease = 0;  // 0: none
+  seconds lease_ttl{0};
+  TimePoint last_keepalive{};  // when the last answered keepalive (or grant) was sent; 0: never
+  std::string error;           // why registrations do not get through, "" when they do
+  std::map<std::string, Registration, std::less<>> instances;
+};
+
+}  // namespace rosterd

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// The JSON that discovery answers carry, in one place for the catalog (whole services) and the API
+// (filtered ones, lists). Shapes as in docs/http-api.md; bytes that are not UTF-8 become U+FFFD.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/instance.h"
+
+namespace rosterd {
+
+// {"service":NAME,"index":N,"instances":[...]}, in the order given (callers sort by id). A
+// non-empty `error` stands first, as in the 404 of a service that nobody has registered.
+std::string RenderService(std::string_view name, int64_t index,
+                          const std::vector<const Instance*>& instances,
+                          std::string_view error = {});
+
+// A strong entity tag of these bytes, quotes included.
+std::string EntityTag(std::string_view body);
+
+}  // namespace rosterd
