@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -17,7 +18,19 @@ extern char** environ;
 namespace rosterd {
 namespace {
 
-// Only async-signal-safe calls: between fork and exec. `error_pipe` carries errno of a failed exec.
+// What the child says through the pipe when it could not become the program.
+struct Failure {
+  bool output = false;  // the output file, not the program
+  int error = 0;
+};
+
+[[noreturn]] void Fail(int error_pipe, bool output, int error) {
+  const Failure failure{output, error};
+  [[maybe_unused]] const ssize_t written = write(error_pipe, &failure, sizeof failure);
+  _exit(127);
+}
+
+// Only async-signal-safe calls: between fork and exec.
 [[noreturn]] void BecomeProgram(char* const* argv, char* const* envp, const char* output,
                                 pid_t parent, int error_pipe) {
   setpgid(0, 0);
@@ -26,15 +39,17 @@ namespace {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  signal(SIGPIPE, SIG_DFL);  // ignored signals stay ignored across exec
   const int in = open("/dev/null", O_RDONLY);
   const int out = open(output, O_WRONLY | O_CREAT | O_APPEND, 0644);
+  if (out < 0) Fail(error_pipe, true, errno);
   dup2(in, 0);
   dup2(out, 1);
   dup2(out, 2);
+  if (in > 2) close(in);
+  if (out > 2) close(out);
   execvpe(argv[0], argv, envp);
-  const int error = errno;
-  [[maybe_unused]] const ssize_t written = write(error_pipe, &error, sizeof error);
-  _exit(127);
+  Fail(error_pipe, false, errno);
 }
 
 std::vector<char*> Pointers(const std::vector<std::string>& strings) {
@@ -44,19 +59,32 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   return pointers;
 }
 
+// Ours, but for what `added` sets: of two entries with one name most programs see the first.
+std::vector<std::string> Environment(const std::vector<std::string>& added) {
+  std::vector<std::string> environment = added;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const std::string_view name = text.substr(0, text.find('=') + 1);
+    const bool replaced = std::any_of(added.begin(), added.end(), [&](const std::string& other) {
+      return !name.empty() && other.starts_with(name);
+    });
+    if (!replaced) environment.emplace_back(text);
+  }
+  return environment;
+}
+
 }  // namespace
 
 absl::StatusOr<ChildProcess> ChildProcess::Start(const std::vector<std::string>& argv,
                                                  Options options) {
+  if (argv.empty()) return absl::InvalidArgumentError("no program to run was named");
   int pipe_fds[2];
   if (pipe2(pipe_fds, O_CLOEXEC) != 0) {
     return absl::InternalError(std::string("cannot make a pipe: ") + strerror(errno));
   }
   UniqueFd read_end(pipe_fds[0]);
   UniqueFd write_end(pipe_fds[1]);
-  std::vector<std::string> environment;
-  for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
-  environment.insert(environment.end(), options.environment.begin(), options.environment.end());
+  const std::vector<std::string> environment = Environment(options.environment);
   const std::vector<char*> argv_pointers = Pointers(argv);
   const std::vector<char*> env_pointers = Pointers(environment);
   const std::string output = options.output_file.empty() ? "/dev/null" : options.output_file;
@@ -70,12 +98,17 @@ absl::StatusOr<ChildProcess> ChildProcess::Start(const std::vector<std::string>&
   }
   ChildProcess child(pid);
   write_end.Reset();
-  int exec_error = 0;
-  if (read(read_end.get(), &exec_error, sizeof exec_error) == sizeof exec_error) {
-    child.Stop(Duration::zero());
-    return absl::NotFoundError("cannot run '" + argv[0] + "': " + strerror(exec_error));
+  Failure failure;
+  ssize_t got = 0;
+  while ((got = read(read_end.get(), &failure, sizeof failure)) < 0 && errno == EINTR) {
   }
-  return child;
+  if (got != sizeof failure) return child;
+  child.Stop(Duration::zero());
+  if (failure.output) {
+    return absl::PermissionDeniedError("cannot write the output of '" + argv[0] + "' to '" +
+                                       output + "': " + strerror(failure.error));
+  }
+  return absl::NotFoundError("cannot run '" + argv[0] + "': " + strerror(failure.error));
 }
 
 ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
@@ -97,9 +130,14 @@ int ChildProcess::Wait(Duration limit) {
   const TimePoint end = BootClock::now() + limit;
   for (;;) {
     int status = 0;
-    if (waitpid(pid_, &status, WNOHANG) == pid_) {
+    const pid_t ended = waitpid(pid_, &status, WNOHANG);
+    if (ended == pid_) {
       pid_ = -1;
       return status;
+    }
+    if (ended < 0 && errno == ECHILD) {  // somebody else has waited for it
+      pid_ = -1;
+      return -1;
     }
     if (BootClock::now() >= end) return -1;
     usleep(2000);

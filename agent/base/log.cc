@@ -6,6 +6,7 @@
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -44,23 +45,43 @@ constexpr const char* Name(LogLevel level) {
 }
 
 bool NeedsQuotes(std::string_view text) {
-  if (text.empty()) return true;
-  for (const char c : text) {
-    if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f) return true;
+  return text.empty() || !std::all_of(text.begin(), text.end(), [](char c) {
+           return c > ' ' && c <= '~' && c != '"' && c != '=' && c != '\\';
+         });
+}
+
+// A JSON string in which a terminal finds no control character either: DEL and U+0080 to U+009F
+// are legal in JSON, but the latter begin escape sequences.
+void AppendQuoted(std::string& line, std::string_view text) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string json;
+  AppendJsonString(json, text);
+  for (size_t i = 0; i < json.size(); ++i) {
+    const bool c1 = json[i] == '\xc2' && static_cast<unsigned char>(json[i + 1]) < 0xa0;
+    if (c1) ++i;
+    if (c1 || json[i] == '\x7f') {
+      const auto c = static_cast<unsigned char>(json[i]);
+      line.append("\\u00").append(1, kHex[c >> 4]).append(1, kHex[c & 15]);
+    } else {
+      line += json[i];
+    }
   }
-  return false;
 }
 
 std::string TextLine(const std::string& time, LogLevel level, std::string_view event,
                      Log::Fields fields) {
   std::string line = time + " " + Name(level) + " ";
   // Control characters of an error text from outside must not forge a line.
-  for (const char c : event) line += (c < ' ' && c >= 0) ? ' ' : c;
+  for (const char c : event) line += (c < ' ' && c >= 0) || c == '\x7f' ? ' ' : c;
   for (const LogField& field : fields) {
     line += ' ';
     line += field.key;
     line += '=';
-    line += NeedsQuotes(field.text) ? DumpJson(nlohmann::ordered_json(field.text)) : field.text;
+    if (NeedsQuotes(field.text)) {
+      AppendQuoted(line, field.text);
+    } else {
+      line += field.text;
+    }
   }
   return line;
 }

@@ -8,6 +8,32 @@
 #include <charconv>
 
 namespace rosterd {
+namespace {
+
+bool IsNameCharacter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '_' || c == '-';
+}
+
+// inet_pton reads a C string: a NUL inside would hide what follows it.
+bool ToBinary(int family, std::string_view text, void* address) {
+  return text.find('\0') == std::string_view::npos &&
+         inet_pton(family, std::string(text).c_str(), address) == 1;
+}
+
+// The zone is a name of an interface; it must not carry anything else into a header or a log line.
+bool ParseIpv6(std::string_view text, in6_addr& address) {
+  const size_t percent = text.find('%');
+  if (percent != std::string_view::npos) {
+    const std::string_view zone = text.substr(percent + 1);
+    if (zone.empty() || zone.size() > 15 || !std::all_of(zone.begin(), zone.end(), IsNameCharacter))
+      return false;
+    text = text.substr(0, percent);
+  }
+  return text.size() < INET6_ADDRSTRLEN && ToBinary(AF_INET6, text, &address);
+}
+
+}  // namespace
 
 absl::StatusOr<uint16_t> ParsePort(std::string_view text) {
   unsigned value = 0;
@@ -48,28 +74,24 @@ std::string FormatHostPort(std::string_view host, uint16_t port) {
 
 bool IsIpv4(std::string_view text) {
   in_addr address{};
-  return text.size() < INET_ADDRSTRLEN &&
-         inet_pton(AF_INET, std::string(text).c_str(), &address) == 1;
+  return text.size() < INET_ADDRSTRLEN && ToBinary(AF_INET, text, &address);
 }
 
 bool IsIpv6(std::string_view text) {
   in6_addr address{};
-  text = text.substr(0, text.find('%'));
-  return text.size() < INET6_ADDRSTRLEN &&
-         inet_pton(AF_INET6, std::string(text).c_str(), &address) == 1;
+  return ParseIpv6(text, address);
 }
 
 bool IsLoopback(std::string_view ip) {
-  return (IsIpv4(ip) && ip.starts_with("127.")) || ip == "::1";
+  if (IsIpv4(ip)) return ip.starts_with("127.");
+  in6_addr address{};
+  return ParseIpv6(ip, address) && IN6_IS_ADDR_LOOPBACK(&address);
 }
 
 bool IsHostName(std::string_view text) {
   if (text.empty() || text.size() > 253) return false;
   if (IsIpv6(text)) return true;
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
-  });
+  return std::all_of(text.begin(), text.end(), IsNameCharacter);
 }
 
 }  // namespace rosterd

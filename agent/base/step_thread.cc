@@ -7,6 +7,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <system_error>
@@ -17,10 +18,10 @@ namespace {
 void ArmTimer(int fd, TimePoint when) {
   itimerspec spec{};
   if (when != kNever) {
-    const auto since = when.time_since_epoch().count();
+    // 0 would switch the timer off and less is refused: both mean "at once".
+    const auto since = std::max<Duration::rep>(when.time_since_epoch().count(), 1);
     spec.it_value.tv_sec = since / 1'000'000'000;
     spec.it_value.tv_nsec = since % 1'000'000'000;
-    if (since <= 0) spec.it_value.tv_nsec = 1;
   }
   timerfd_settime(fd, TFD_TIMER_ABSTIME, &spec, nullptr);
 }
@@ -59,13 +60,22 @@ void StepThread::Wake() const {
 void StepThread::Stop() {
   thread_.request_stop();
   Wake();
+  std::lock_guard lock(join_mutex_);
   if (thread_.joinable()) thread_.join();
+}
+
+TimePoint StepThread::LastTurn(TimePoint now) const {
+  const Duration::rep began = step_began_.load();
+  return began == 0 ? now : TimePoint(Duration(began));
 }
 
 void StepThread::Run(std::stop_token stop, const std::string& name) {
   NameThisThread(name);
   while (!stop.stop_requested()) {
-    const TimePoint next = step_(clock_.Now());
+    const TimePoint now = clock_.Now();
+    step_began_ = now.time_since_epoch().count();
+    const TimePoint next = step_(now);
+    step_began_ = 0;
     ArmTimer(timer_fd_.get(), next);
     if (stop.stop_requested()) break;
     pollfd fds[2] = {{wake_fd_.get(), POLLIN, 0}, {timer_fd_.get(), POLLIN, 0}};

@@ -4,7 +4,9 @@
 // fell due during a suspend runs at once after it.
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -31,6 +33,9 @@ class StepThread {
   // Ends the loop after the Step in progress and joins. The worker's own calls in flight must be
   // cancelled by whoever stops it (bounded stop).
   void Stop();
+  // When the Step in progress began, or `now` while the loop sleeps: a loop that hangs falls
+  // behind.
+  TimePoint LastTurn(TimePoint now) const;
 
  private:
   void Run(std::stop_token stop, const std::string& name);
@@ -38,8 +43,11 @@ class StepThread {
   // Constant after construction.
   const Clock& clock_;
   const Step step_;
-  UniqueFd wake_fd_;   // eventfd
-  UniqueFd timer_fd_;  // timerfd on CLOCK_BOOTTIME
+  UniqueFd wake_fd_;                          // eventfd
+  UniqueFd timer_fd_;                         // timerfd on CLOCK_BOOTTIME
+  std::atomic<Duration::rep> step_began_{0};  // since the clock's epoch; 0: sleeping
+  // Guards the join: two threads may stop at once.
+  std::mutex join_mutex_;
   std::jthread thread_;
 };
 
