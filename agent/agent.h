@@ -19,7 +19,8 @@ class Agent {
  public:
   // Binds the sockets and locks data_dir, so that what cannot work fails here with one clear error
   // (what, where, what to do). etcd may be away. `log` must outlive the agent.
-  static absl::StatusOr<std::unique_ptr<Agent>> Create(std::shared_ptr<const Config> config, Log& log);
+  static absl::StatusOr<std::unique_ptr<Agent>> Create(std::shared_ptr<const Config> config,
+                                                       Log& log);
   // As Stop() with the configured on_stop, if it was not called.
   ~Agent();
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The program: flags, configuration, signals. Signals are blocked before the first thread exists and
-// waited for, never handled asynchronously. No logic of the agent itself.
+// The program: flags, configuration, signals. Signals are blocked before the first thread exists
+// and waited for, never handled asynchronously. No logic of the agent itself.
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -30,8 +30,8 @@ struct Flags {
   bool dev = false;
 };
 
-// Blocks the signals that the main loop waits for, in this and all later threads. SIGPIPE: a write to
-// a closed socket is an error code, not an end.
+// Blocks the signals that the main loop waits for, in this and all later threads. SIGPIPE: a write
+// to a closed socket is an error code, not an end.
 sigset_t BlockSignals() {
   signal(SIGPIPE, SIG_IGN);
   sigset_t set;
@@ -59,7 +59,7 @@ void PrintProblems(const ParseResult& result) {
   for (const std::string& warning : result.warnings) std::cerr << "warning: " << warning << '\n';
 }
 
-int CheckConfig(const Flags& flags) {
+int PrintChecked(const Flags& flags) {
   const ParseResult result = Load(flags);
   PrintProblems(result);
   if (!result.ok()) return kCannotStart;
@@ -68,14 +68,17 @@ int CheckConfig(const Flags& flags) {
 }
 
 void Reload(const Flags& flags, Agent& agent, Log& log) {
-  ParseResult result = flags.config.empty() ? DefaultConfig(SystemEnvironment())
-                                            : ReloadConfig(flags.config, SystemEnvironment(), agent.config());
+  ParseResult result = flags.config.empty()
+                           ? DefaultConfig(SystemEnvironment())
+                           : ReloadConfig(flags.config, SystemEnvironment(), agent.config());
   for (const Problem& problem : result.problems) {
     log.Error(problem.Format());
   }
   if (!result.ok()) {
-    log.Error("the configuration was not reloaded and the old one stays in force; correct the file and send SIGHUP again",
-              {{"file", flags.config}, {"problems", result.problems.size()}});
+    log.Error(
+        "the configuration was not reloaded and the old one stays in force; correct the file and "
+        "send SIGHUP again",
+        {{"file", flags.config}, {"problems", result.problems.size()}});
     return;
   }
   if (flags.dev) result.config->etcd.endpoints = agent.config().etcd.endpoints;
@@ -83,7 +86,8 @@ void Reload(const Flags& flags, Agent& agent, Log& log) {
 }
 
 // Returns how to stop.
-OnStop WaitForStop(const sigset_t& signals, const Flags& flags, Agent& agent, SdNotifier& systemd, Log& log) {
+OnStop WaitForStop(const sigset_t& signals, const Flags& flags, Agent& agent, SdNotifier& systemd,
+                   Log& log) {
   for (;;) {
     int signal = -1;
     if (const auto interval = systemd.watchdog_interval()) {
@@ -159,11 +163,17 @@ int Run(const Flags& flags) {
 
 int Main(int argc, char** argv) {
   Flags flags;
-  CLI::App app{"rosterd: registers this host's healthy services in etcd and answers who offers what.", "rosterd"};
+  CLI::App app{
+      "rosterd: registers this host's healthy services in etcd and answers who offers what.",
+      "rosterd"};
   app.add_option("--config", flags.config, "The configuration file (YAML)")->type_name("FILE");
-  auto* check = app.add_flag("--check-config", flags.check_config, "Validate the configuration and exit: 0, or 1 with one line per problem");
-  app.add_flag("--print", flags.print, "With --check-config: show the effective configuration")->needs(check);
-  app.add_flag("--dev", flags.dev, "Start a private etcd child on loopback and use it; its data is gone afterwards");
+  auto* check =
+      app.add_flag("--check-config", flags.check_config,
+                   "Validate the configuration and exit: 0, or 1 with one line per problem");
+  app.add_flag("--print", flags.print, "With --check-config: show the effective configuration")
+      ->needs(check);
+  app.add_flag("--dev", flags.dev,
+               "Start a private etcd child on loopback and use it; its data is gone afterwards");
   app.set_version_flag("--version", "rosterd " ROSTERD_VERSION);
   try {
     app.parse(argc, argv);
@@ -175,7 +185,7 @@ int Main(int argc, char** argv) {
     return kWrongUsage;
   }
   try {
-    return flags.check_config ? CheckConfig(flags) : Run(flags);
+    return flags.check_config ? PrintChecked(flags) : Run(flags);
   } catch (const std::exception& error) {
     std::cerr << "rosterd: " << error.what() << '\n';
     return kCannotStart;

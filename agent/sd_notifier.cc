@@ -19,7 +19,8 @@ void SdNotifier::Reloading() {
   // Type=notify-reload of later versions of systemd wants CLOCK_MONOTONIC here.
   timespec ts{};
   clock_gettime(CLOCK_MONOTONIC, &ts);
-  const auto microseconds = static_cast<uint64_t>(ts.tv_sec) * 1'000'000 + static_cast<uint64_t>(ts.tv_nsec) / 1000;
+  const auto microseconds =
+      static_cast<uint64_t>(ts.tv_sec) * 1'000'000 + static_cast<uint64_t>(ts.tv_nsec) / 1000;
   sd_notify(0, ("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds)).c_str());
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SdNotifier: tells systemd how the daemon is (sd_notify(3)) and feeds its watchdog. Without systemd
-// it does nothing. Used by the main thread only.
+// SdNotifier: tells systemd how the daemon is (sd_notify(3)) and feeds its watchdog. Without
+// systemd it does nothing. Used by the main thread only.
 #pragma once
 
 #include <optional>

@@ -97,6 +97,8 @@ void AppendEscape(std::string& out, char c) {
 
 std::optional<nlohmann::json> ParseJson(std::string_view text, JsonLimits limits) {
   if (text.size() > limits.max_bytes || TooDeep(text, limits.max_depth)) return std::nullopt;
+  // nlohmann takes a NUL for the end of the text and would not read what follows.
+  if (text.find('\0') != std::string_view::npos) return std::nullopt;
   nlohmann::json value = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (value.is_discarded()) return std::nullopt;
   return value;

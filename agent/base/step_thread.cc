@@ -44,13 +44,17 @@ void NameThisThread(const std::string& name) {
 }
 
 StepThread::StepThread(const std::string& name, const Clock& clock, Step step)
-    : clock_(clock),
+    : name_(name),
+      clock_(clock),
       step_(std::move(step)),
       wake_fd_(Checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
-      timer_fd_(Checked(timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd")),
-      thread_([this, name](std::stop_token stop) { Run(stop, name); }) {}
+      timer_fd_(Checked(timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd")) {}
 
 StepThread::~StepThread() { Stop(); }
+
+void StepThread::Start() {
+  thread_ = std::jthread([this](std::stop_token stop) { Run(stop); });
+}
 
 void StepThread::Wake() const {
   const uint64_t one = 1;
@@ -64,13 +68,23 @@ void StepThread::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+bool StepThread::StopWithin(Duration limit) {
+  thread_.request_stop();
+  Wake();
+  std::lock_guard lock(join_mutex_);
+  if (!thread_.joinable()) return true;
+  if (end_.wait_for(limit) != std::future_status::ready) return false;
+  thread_.join();
+  return true;
+}
+
 TimePoint StepThread::LastTurn(TimePoint now) const {
   const Duration::rep began = step_began_.load();
   return began == 0 ? now : TimePoint(Duration(began));
 }
 
-void StepThread::Run(std::stop_token stop, const std::string& name) {
-  NameThisThread(name);
+void StepThread::Run(std::stop_token stop) {
+  NameThisThread(name_);
   while (!stop.stop_requested()) {
     const TimePoint now = clock_.Now();
     step_began_ = now.time_since_epoch().count();
@@ -84,6 +98,7 @@ void StepThread::Run(std::stop_token stop, const std::string& name) {
     if (fds[0].revents != 0) Drain(wake_fd_.get());
     if (fds[1].revents != 0) Drain(timer_fd_.get());
   }
+  ended_.set_value();
 }
 
 }  // namespace rosterd

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // etcd's errors by what they mean to us. gRPC's code alone does not tell (its code 8 means three
-// things), so code and text are matched; the table is in docs/architecture.md. Pure.
+// things), so code and text are matched; the table is in docs/etcd-errors.md. Pure.
 #pragma once
 
 #include <cstdint>

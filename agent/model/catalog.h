@@ -70,6 +70,9 @@ class Catalog {
   using Shard = std::map<std::string, std::shared_ptr<const ServiceEntry>, std::less<>>;
 
   int64_t revision() const { return revision_; }
+  // The same on etcd's own scale, that of mod_revision: it falls when etcd was restored, while
+  // revision() never does.
+  int64_t etcd_revision() const { return etcd_revision_; }
   // Largest index of any service; what GET /services shows.
   int64_t index() const { return index_; }
   // Shown for a service that was never seen: the revision of this agent's first list, raised when
@@ -93,6 +96,7 @@ class Catalog {
 
   std::array<std::shared_ptr<const Shard>, kShards> shards_;
   int64_t revision_ = 0;
+  int64_t etcd_revision_ = 0;
   int64_t index_ = 0;
   int64_t floor_ = 0;
   size_t services_ = 0;

@@ -217,6 +217,10 @@ class FieldReader {
 }  // namespace
 
 absl::StatusOr<ValueFields> ReadValueFields(std::string_view json) {
+  // nlohmann takes a NUL for the end of the text and would not read what follows.
+  if (const size_t nul = json.find('\0'); nul != std::string_view::npos) {
+    return absl::InvalidArgumentError("not valid JSON at byte " + std::to_string(nul + 1));
+  }
   FieldReader reader;
   if (!nlohmann::json::sax_parse(json, &reader)) {
     return absl::InvalidArgumentError(reader.problem());

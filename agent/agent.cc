@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent.h"
+
+#include <optional>
+#include <random>
+#include <utility>
+
+#include "api/api.h"
+#include "api/probes.h"
+#include "base/backoff.h"
+#include "base/duration.h"
+#include "base/latest.h"
+#include "base/metrics.h"
+#include "base/status.h"
+#include "base/step_thread.h"
+#include "catalog/watcher.h"
+#include "etcd/grpc_client.h"
+#include "etcd/session.h"
+#include "health/health_checker.h"
+#include "health/http_probe.h"
+#include "http/server.h"
+#include "registry/identity.h"
+#include "registry/lease_file.h"
+#include "registry/registrar.h"
+#include "reload.h"
+
+namespace rosterd {
+namespace {
+
+// How long a call to etcd in flight may go on when the agent stops, before it is cancelled.
+constexpr milliseconds kStopPatience{300};
+
+Random Seeded() { return Random(std::random_device{}()); }
+
+// Who we are in etcd: a successor with the same data_dir keeps its predecessor's uuid.
+struct Past {
+  std::unique_ptr<LeaseFile> file;
+  std::optional<LeaseRecord> record;
+};
+
+absl::StatusOr<Past> OpenDataDir(const Config& config, Log& log) {
+  Past past;
+  if (config.data_dir.empty()) return past;
+  ASSIGN_OR_RETURN(past.file, LeaseFile::Open(config.data_dir));
+  auto record = past.file->Load(config.etcd.prefix, config.node.name);
+  if (record.ok()) {
+    past.record = std::move(*record);
+  } else {
+    log.Warn("starting without what the last run left behind",
+             {{"reason", std::string(record.status().message())}});
+  }
+  return past;
+}
+
+Identity MakeIdentity(const Config& config, const std::optional<LeaseRecord>& past) {
+  Identity identity;
+  identity.node = config.node.name;
+  identity.zone = config.node.zone;
+  identity.agent = past.has_value() ? past->agent : NewAgentUuid();
+  identity.prefix = config.etcd.prefix;
+  identity.lease_ttl = config.etcd.lease_ttl;
+  return identity;
+}
+
+}  // namespace
+
+// In the order of the flow; destroyed in the reverse order, after Stop() has ended every thread.
+struct Agent::Parts {
+  Parts(std::shared_ptr<const Config> first, Log& l, std::unique_ptr<const Clock> c,
+        etcd::ClientFactory factory, std::unique_ptr<HttpProbe> probe, Past before)
+      : log(l),
+        clock_owner(std::move(c)),
+        clock(*clock_owner),
+        config(std::move(first)),
+        past(std::move(before)),
+        session(config.Get()->etcd.endpoints, std::move(factory), clock, log, metrics, Seeded()),
+        watcher(Watcher::Options{.prefix = config.Get()->etcd.prefix}, session, session.state(),
+                clock, log, metrics, Seeded()),
+        checker(clock, log, metrics, std::move(probe), std::random_device{}()),
+        registrar(Registrar::Inputs{session, clock, watcher.catalogs(), checker.snapshots(),
+                                    session.state(), log, metrics, past.file.get()},
+                  MakeIdentity(*config.Get(), past.record), past.record),
+        api(api::Sources{watcher.catalogs(), checker.snapshots(), registrar.registrations(),
+                         session.state(), config, clock, metrics, [this] { return Loops(); }},
+            ROSTERD_VERSION),
+        session_thread("session", clock, [this](TimePoint now) { return session.Step(now); }),
+        registrar_thread("registrar", clock,
+                         [this](TimePoint now) { return registrar.Step(now); }) {
+    session.SetWake([this] { session_thread.Wake(); });
+    const auto wake_registrar = [this] { registrar_thread.Wake(); };
+    watcher.catalogs().Subscribe(wake_registrar);
+    checker.snapshots().Subscribe(wake_registrar);
+    session.state().Subscribe(wake_registrar);
+  }
+
+  std::vector<api::LoopTurn> Loops() const {
+    const TimePoint now = clock.Now();
+    return {{"session", session_thread.LastTurn(now)},
+            {"registrar", registrar_thread.LastTurn(now)},
+            {"prober", checker.LastTurn(now)},
+            {"http", server->last_turn()}};
+  }
+
+  Log& log;
+  const std::unique_ptr<const Clock> clock_owner;
+  const Clock& clock;
+  Metrics metrics;
+  Latest<Config> config;
+  Past past;
+  etcd::Session session;
+  Watcher watcher;
+  HealthChecker checker;
+  Registrar registrar;
+  api::Api api;
+  std::unique_ptr<http::Server> server;
+  StepThread session_thread;
+  StepThread registrar_thread;
+  bool running = false;
+};
+
+absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(std::shared_ptr<const Config> config,
+                                                     Log& log) {
+  ASSIGN_OR_RETURN(Past past, OpenDataDir(*config, log));
+  ASSIGN_OR_RETURN(
+      etcd::ClientFactory factory,
+      etcd::MakeGrpcClientFactory(config->etcd.endpoints,
+                                  etcd::GrpcClient::Options{.ping_key = config->etcd.prefix}));
+  auto clock = std::make_unique<const SystemClock>();
+  ASSIGN_OR_RETURN(std::unique_ptr<HttpProbe> probe, HttpProbe::Create(*clock));
+  http::Server::Options front;
+  front.listen = config->http.listen;
+  front.node_name = config->node.name;
+  front.allowed_hosts = config->http.allowed_hosts;
+
+  auto parts = std::make_unique<Parts>(std::move(config), log, std::move(clock), std::move(factory),
+                                       std::move(probe), std::move(past));
+  ASSIGN_OR_RETURN(parts->server, http::Server::Create(std::move(front), parts->api.handler(),
+                                                       parts->clock, log, parts->metrics));
+  return std::unique_ptr<Agent>(new Agent(std::move(parts)));
+}
+
+Agent::Agent(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Agent::~Agent() { Stop(config().on_stop); }
+
+void Agent::Start() {
+  Parts& p = *parts_;
+  p.running = true;
+  p.checker.Apply(p.config.Get());
+  p.session_thread.Start();
+  p.checker.Start();
+  p.watcher.Start();
+  p.registrar_thread.Start();
+  p.server->Start();
+  for (const std::string& address : p.server->addresses()) {
+    p.log.Info("listening", {{"address", address}});
+  }
+}
+
+void Agent::Reload(const Config& loaded) {
+  ReloadPlan plan = PlanReload(config(), loaded);
+  auto next = std::make_shared<const Config>(std::move(plan.config));
+  parts_->log.Set(next->log.level, next->log.format);
+  parts_->server->SetAllowedHosts(next->http.allowed_hosts);
+  parts_->checker.Apply(next);
+  parts_->config.Publish(next);
+  for (const std::string& setting : plan.needs_restart) {
+    parts_->log.Warn("a changed setting needs restart and keeps its old value until then",
+                     {{"setting", setting}});
+  }
+  parts_->log.Info("the configuration was reloaded", {{"services", next->services.size()}});
+}
+
+void Agent::Stop(OnStop mode) {
+  Parts& p = *parts_;
+  if (!p.running) return;
+  p.running = false;
+  if (p.registrar_thread.StopWithin(kStopPatience)) {
+    p.registrar.Stop(mode);
+  } else {
+    // etcd does not answer: nothing could be taken out anyway.
+    p.log.Warn("etcd does not answer; this host's registrations end with their lease",
+               {{"lease_ttl", FormatDuration(p.config.Get()->etcd.lease_ttl)}});
+    p.session.Stop();
+    p.registrar_thread.Stop();
+  }
+  p.checker.Stop();
+  p.session.Stop();
+  p.watcher.Stop();
+  p.session_thread.Stop();
+  p.server->Stop();
+}
+
+std::vector<std::string> Agent::StuckLoops() const {
+  const TimePoint now = parts_->clock.Now();
+  std::vector<std::string> stuck;
+  for (const api::LoopTurn& loop : parts_->Loops()) {
+    if (now - loop.last_turn > api::kStuckAfter) stuck.emplace_back(loop.name);
+  }
+  return stuck;
+}
+
+const Config& Agent::config() const { return *parts_->config.Get(); }
+
+}  // namespace rosterd

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "catalog/watcher.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/step_thread.h"
+
+namespace rosterd {
+namespace {
+
+using etcd::ErrorClass;
+
+// A watch that lasted this long ends a series of failures.
+constexpr Duration kStable = seconds(10);
+// After so long without a watch, or with a comparison overdue, one follows within kCheckSpread: a
+// restored history may have overtaken what is known, and a fleet must not list at one moment.
+constexpr Duration kLongBreak = seconds(60);
+constexpr Duration kCheckSpread = seconds(60);
+// A list of more keys leaves enough garbage behind to give back to the system.
+constexpr size_t kManyKeys = 1000;
+
+}  // namespace
+
+Watcher::Watcher(Options options, etcd::Client& client, Latest<EtcdSnapshot>& session,
+                 const Clock& clock, Log& log, Metrics& metrics, Random random)
+    : options_(std::move(options)),
+      client_(client),
+      session_(session),
+      clock_(clock),
+      log_(log),
+      metrics_(metrics),
+      signal_(std::make_shared<WatchSignal>(clock)),
+      random_(random),
+      backoff_(options_.retry_base, options_.retry_cap),
+      builder_(options_.prefix) {
+  session_.Subscribe([signal = signal_] { signal->Knock(); });
+}
+
+Watcher::~Watcher() { Stop(); }
+
+void Watcher::Start() {
+  thread_ = std::jthread([this](std::stop_token stop) { Run(std::move(stop)); });
+}
+
+void Watcher::Stop() {
+  thread_.request_stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Watcher::Run(std::stop_token stop) {
+  NameThisThread("watcher");
+  while (!stop.stop_requested()) {
+    if (!RunOnce(stop)) WaitToRetry(stop);
+  }
+}
+
+bool Watcher::RunOnce(std::stop_token stop) {
+  const auto session = session_.Get();
+  const bool connected = session != nullptr && session->state == EtcdState::kConnected;
+  tried_generation_ = connected ? session->generation : 0;
+  if (list_reason_ != ListReason::kNone && !List()) return false;
+  return !stop.stop_requested() && Watch(std::move(stop));
+}
+
+bool Watcher::List() {
+  const ListReason reason = list_reason_;
+  size_t keys = 0;
+  {
+    auto answer = client_.List(options_.prefix, options_.call_timeout);
+    if (!answer.ok()) {
+      if (reason == ListReason::kCheck) list_reason_ = ListReason::kNone;
+      SetWatchOpen(false);
+      LogFailure("etcd does not list the catalog", answer.error());
+      return false;
+    }
+    keys = answer->kvs.size();
+    const bool other_cluster = cluster_id_ != 0 && answer->header.cluster_id != cluster_id_;
+    cluster_id_ = answer->header.cluster_id;
+    const auto change = builder_.ReplaceAll(answer->kvs, answer->header.revision);
+    Report(change);
+    if (other_cluster || change.history_went_back) {
+      log_.Warn("etcd's history was replaced, its list is taken over",
+                {{"revision", answer->header.revision}, {"services_changed", change.services}});
+    } else if (reason == ListReason::kCheck && change.services > 0) {
+      metrics_.repairs.Increment(static_cast<double>(change.services));
+      log_.Warn("the catalog differed from etcd and was repaired",
+                {{"revision", answer->header.revision}, {"services_changed", change.services}});
+    } else if (reason != ListReason::kCheck) {
+      log_.Info("catalog listed", {{"reason", ToString(reason)},
+                                   {"revision", answer->header.revision},
+                                   {"keys", keys},
+                                   {"services_changed", change.services}});
+    }
+  }
+  metrics_.relists.at(reason).Increment();
+  list_reason_ = ListReason::kNone;
+  last_failure_.clear();
+  ScheduleCheck();
+  Publish();
+  if (keys > kManyKeys) malloc_trim(0);
+  return true;
+}
+
+bool Watcher::Watch(std::stop_token stop) {
+  const TimePoint now = clock_.Now();
+  const bool long_break =
+      !watch_open_ && changed_at_ != TimePoint{} && now - changed_at_ >= kLongBreak;
+  if (long_break || now >= check_due_) check_due_ = now + RandomUpTo(kCheckSpread, random_);
+
+  const int64_t start = builder_.revision() + 1;
+  const std::stop_token ending = signal_->BeginWatch(check_due_);
+  const std::stop_callback link(stop, [this] { signal_->EndWatch(); });
+  const etcd::Error end =
+      client_.Watch(options_.prefix, start, options_.call_timeout, ending,
+                    [this, start](const etcd::WatchBatch& batch) { return OnBatch(batch, start); });
+  signal_->EndWatch();
+
+  if (watch_open_ && list_reason_ == ListReason::kNone && !stop.stop_requested() &&
+      end.error_class == ErrorClass::kCancelled && clock_.Now() >= check_due_) {
+    // Ended on purpose and back in a moment: what is served is no older for it.
+    list_reason_ = ListReason::kCheck;
+    return true;
+  }
+  if (watch_open_ && clock_.Now() - changed_at_ >= kStable) backoff_.Reset();
+  const bool was_open = watch_open_;
+  SetWatchOpen(false);
+  if (stop.stop_requested() || list_reason_ != ListReason::kNone) return false;
+  if (end.error_class == ErrorClass::kCompacted) {
+    list_reason_ = ListReason::kCompacted;
+    log_.Info("etcd has compacted what the watch has yet to tell",
+              {{"revision", builder_.revision()}, {"compacted", end.compact_revision}});
+  } else {
+    if (was_open) last_failure_.clear();
+    LogFailure(was_open ? "the watch broke" : "the watch does not open", end);
+  }
+  return false;
+}
+
+bool Watcher::OnBatch(const etcd::WatchBatch& batch, int64_t start) {
+  if (batch.header.cluster_id != cluster_id_) {
+    list_reason_ = ListReason::kReplaced;
+    return false;
+  }
+  if (batch.created) {
+    // etcd takes a watch from a future revision without a word and skips what comes before it.
+    if (batch.header.revision < start - 1) {
+      list_reason_ = ListReason::kBehind;
+      log_.Warn("the etcd member stands before what is known, listing again",
+                {{"known", start - 1}, {"member", batch.header.revision}});
+      return false;
+    }
+    last_failure_.clear();
+    if (!watch_open_) log_.Info("watch open", {{"from_revision", start}});
+    SetWatchOpen(true);
+  }
+  Report(builder_.Apply(batch));
+  metrics_.events.Increment(static_cast<double>(batch.events.size()));
+  Publish();
+  return clock_.Now() < check_due_;
+}
+
+void Watcher::WaitToRetry(std::stop_token stop) {
+  signal_->Wait(std::move(stop), backoff_.Next(random_), [this] {
+    const auto session = session_.Get();
+    return session != nullptr && session->state == EtcdState::kConnected &&
+           session->generation != tried_generation_;
+  });
+}
+
+void Watcher::ScheduleCheck() {
+  check_due_ = clock_.Now() + Jittered(options_.check_interval, 10, random_);
+}
+
+void Watcher::Report(const CatalogBuilder::Change& change) {
+  for (const auto& [key, reason] : change.unreadable) {
+    log_.Warn("value skipped; the service's other instances are not affected",
+              {{"key", key}, {"reason", reason}});
+  }
+}
+
+void Watcher::LogFailure(std::string_view what, const etcd::Error& error) {
+  // Cancelled: whoever owns the client has ended the call.
+  if (error.error_class == ErrorClass::kCancelled) return;
+  // While there is no connection the session tells why.
+  const auto session = session_.Get();
+  const bool connected = session == nullptr || session->state == EtcdState::kConnected;
+  if (error.connection_is_bad() && !connected) return;
+  // Endpoints fail in different words; one line for all of them until the next success.
+  const std::string_view kind =
+      error.connection_is_bad() ? "connection" : ToString(error.error_class);
+  if (kind == last_failure_) return;
+  last_failure_ = kind;
+  log_.Warn(what, {{"error", error.Describe()}, {"revision", builder_.revision()}});
+}
+
+void Watcher::SetWatchOpen(bool open) {
+  if (watch_open_ != open) changed_at_ = clock_.Now();
+  watch_open_ = open;
+  builder_.SetWatchOpen(open);
+  Publish();
+}
+
+void Watcher::Publish() {
+  if (builder_.revision() == 0) return;
+  auto snapshot = builder_.Snapshot();
+  if (snapshot == catalogs_.Get()) return;
+  metrics_.services.Set(static_cast<double>(snapshot->services()));
+  metrics_.instances.Set(static_cast<double>(snapshot->instances()));
+  metrics_.revision.Set(static_cast<double>(snapshot->revision()));
+  metrics_.unreadable.Set(static_cast<double>(builder_.unreadable()));
+  catalogs_.Publish(std::move(snapshot));
+}
+
+}  // namespace rosterd

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Watcher: keeps the Catalog equal to etcd. One list, then a watch that is resumed where it broke;
+// everything is listed again only when the watch cannot tell what was missed, and every ten minutes
+// to compare (old servers lose events: etcd #17529, #18089). Owns the watcher thread. Nothing is
+// ever dropped because etcd is away.
+#pragma once
+
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/latest.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "catalog/catalog_builder.h"
+#include "catalog/watch_signal.h"
+#include "catalog/watcher_metrics.h"
+#include "etcd/client.h"
+#include "model/catalog.h"
+#include "model/etcd_snapshot.h"
+
+namespace rosterd {
+
+// Start(), Stop() and catalogs() belong to its owner; everything else is owned by the watcher
+// thread.
+class Watcher {
+ public:
+  struct Options {
+    std::string prefix;  // ends with a slash
+    milliseconds call_timeout = etcd::kCallTimeout;
+    // Between attempts, with full jitter.
+    Duration retry_base = milliseconds(200);
+    Duration retry_cap = seconds(2);
+    // Between two comparisons with etcd, +-10 %.
+    Duration check_interval = std::chrono::minutes(10);
+  };
+
+  // All references must outlive it; `clock` also the last Publish() on `session`. Its snapshots
+  // wake the watcher when a connection is there again.
+  Watcher(Options options, etcd::Client& client, Latest<EtcdSnapshot>& session, const Clock& clock,
+          Log& log, Metrics& metrics, Random random);
+  ~Watcher();
+  Watcher(const Watcher&) = delete;
+  Watcher& operator=(const Watcher&) = delete;
+
+  void Start();
+  // Ends the watch and joins; a list in progress ends by its deadline or by whoever owns the
+  // client.
+  void Stop();
+
+  // Null until the first list is complete. Thread-safe.
+  Latest<Catalog>& catalogs() { return catalogs_; }
+
+  // A list, if one is needed, and a watch until it breaks. True: go on at once. Called by the
+  // watcher thread, or by a test in its place.
+  bool RunOnce(std::stop_token stop);
+
+ private:
+  void Run(std::stop_token stop);
+  bool List();
+  bool Watch(std::stop_token stop);
+  bool OnBatch(const etcd::WatchBatch& batch, int64_t start);
+  void WaitToRetry(std::stop_token stop);
+  void ScheduleCheck();
+  void Report(const CatalogBuilder::Change& change);
+  void LogFailure(std::string_view what, const etcd::Error& error);
+  void SetWatchOpen(bool open);
+  void Publish();
+
+  const Options options_;
+  etcd::Client& client_;
+  Latest<EtcdSnapshot>& session_;
+  const Clock& clock_;
+  Log& log_;
+  const WatcherMetrics metrics_;
+  Latest<Catalog> catalogs_;
+  // Shared with the wake-up left at `session`, which may outlive the watcher.
+  const std::shared_ptr<WatchSignal> signal_;
+
+  // Owned by the watcher thread.
+  Random random_;
+  Backoff backoff_;
+  CatalogBuilder builder_;
+  ListReason list_reason_ = ListReason::kStart;  // of the list that is due
+  uint64_t cluster_id_ = 0;
+  uint64_t tried_generation_ = 0;  // the connection of the last attempt; 0: none
+  bool watch_open_ = false;
+  TimePoint changed_at_{};  // when the watch was opened or broke
+  TimePoint check_due_ = kNever;
+  std::string last_failure_;  // its kind, so that repetitions are not logged
+
+  std::jthread thread_;
+};
+
+}  // namespace rosterd

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// GrpcClient::Watch: one stream, read on the caller's thread through a completion queue of its own,
+// because only that bounds the wait for the first answer. May be cancelled from any thread.
+#include <optional>
+#include <utility>
+
+#include "etcd/grpc_calls.h"
+#include "etcd/key_range.h"
+#include "etcd/watch_assembler.h"
+
+namespace rosterd::etcd {
+namespace {
+
+constexpr milliseconds kStatusGrace{200};
+
+WatchMessage ToMessage(etcdserverpb::WatchResponse& response) {
+  WatchMessage message;
+  message.header = ToHeader(response.header());
+  message.watch_id = response.watch_id();
+  message.created = response.created();
+  message.canceled = response.canceled();
+  message.fragment = response.fragment();
+  message.compact_revision = response.compact_revision();
+  message.cancel_reason = std::move(*response.mutable_cancel_reason());
+  message.events.reserve(static_cast<size_t>(response.events_size()));
+  for (mvccpb::Event& event : *response.mutable_events()) {
+    const bool deleted = event.type() == mvccpb::Event::DELETE;
+    message.events.push_back({deleted ? WatchEvent::Kind::kDelete : WatchEvent::Kind::kPut,
+                              ToKeyValue(*event.mutable_kv())});
+  }
+  return message;
+}
+
+etcdserverpb::WatchRequest CreateRequest(const std::string& prefix, int64_t start_revision) {
+  const KeyRange range = RangeOfPrefix(prefix);
+  etcdserverpb::WatchRequest request;
+  etcdserverpb::WatchCreateRequest* create = request.mutable_create_request();
+  create->set_key(range.begin);
+  create->set_range_end(range.end);
+  create->set_start_revision(start_revision);
+  create->set_progress_notify(true);
+  create->set_fragment(true);
+  return request;
+}
+
+// The stream and its queue: one operation at a time, awaited at once. Owned by the calling thread;
+// only call.Cancel() may come from elsewhere.
+class Stream {
+ public:
+  enum class Wait { kDone, kFailed, kTooLate };
+
+  Stream(etcdserverpb::Watch::Stub& stub, CallsInFlight& calls) : call(calls) {
+    call.RequireLeader();
+    stream_ = stub.PrepareAsyncWatch(call.context(), &queue_);
+  }
+  ~Stream() {
+    queue_.Shutdown();
+    void* tag = nullptr;
+    bool ok = false;
+    while (queue_.Next(&tag, &ok)) {
+    }
+  }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  Wait Start(gpr_timespec deadline) {
+    stream_->StartCall(this);
+    return Await(deadline);
+  }
+  Wait Write(const etcdserverpb::WatchRequest& request, gpr_timespec deadline) {
+    stream_->Write(request, this);
+    return Await(deadline);
+  }
+  Wait Read(etcdserverpb::WatchResponse* response, gpr_timespec deadline) {
+    stream_->Read(response, this);
+    return Await(deadline);
+  }
+  // The stream's end. A broken stream has its status already or soon: cancelling it at once could
+  // hide that.
+  grpc::Status Finish(bool broken) {
+    if (!broken) call.Cancel();
+    if (outstanding_) Await(gpr_inf_future(GPR_CLOCK_MONOTONIC));
+    grpc::Status status;
+    stream_->Finish(&status, this);
+    if (Await(DeadlineAfter(kStatusGrace)) == Wait::kTooLate) {
+      call.Cancel();
+      Await(gpr_inf_future(GPR_CLOCK_MONOTONIC));
+    }
+    return status;
+  }
+
+  Call call;
+
+ private:
+  Wait Await(gpr_timespec deadline) {
+    outstanding_ = true;
+    void* tag = nullptr;
+    bool ok = false;
+    if (queue_.AsyncNext(&tag, &ok, deadline) == grpc::CompletionQueue::TIMEOUT) {
+      return Wait::kTooLate;
+    }
+    outstanding_ = false;
+    return ok ? Wait::kDone : Wait::kFailed;
+  }
+
+  grpc::CompletionQueue queue_;
+  std::unique_ptr<
+      grpc::ClientAsyncReaderWriter<etcdserverpb::WatchRequest, etcdserverpb::WatchResponse>>
+      stream_;
+  bool outstanding_ = false;
+};
+
+}  // namespace
+
+Error GrpcClient::Watch(const std::string& prefix, int64_t start_revision,
+                        milliseconds open_timeout, std::stop_token stop,
+                        const std::function<bool(const WatchBatch&)>& on_batch) {
+  Stream stream(*impl_->watch, impl_->calls);
+  const std::stop_callback cancel(stop, [&] { stream.call.Cancel(); });
+  const gpr_timespec open_deadline = DeadlineAfter(open_timeout);
+
+  // What must stay alive until its operation has ended: declared before anything can return.
+  const etcdserverpb::WatchRequest request = CreateRequest(prefix, start_revision);
+  etcdserverpb::WatchResponse response;
+  WatchAssembler assembler;
+  std::optional<Error> end;
+  Stream::Wait wait = stream.Start(open_deadline);
+  if (wait == Stream::Wait::kDone) wait = stream.Write(request, open_deadline);
+  while (wait == Stream::Wait::kDone && !end) {
+    wait = stream.Read(&response,
+                       assembler.created() ? gpr_inf_future(GPR_CLOCK_MONOTONIC) : open_deadline);
+    if (wait != Stream::Wait::kDone) break;
+    const WatchAssembler::Outcome outcome = assembler.Add(ToMessage(response));
+    if (const auto* error = std::get_if<Error>(&outcome)) {
+      end = *error;
+      end->endpoint = impl_->endpoint.url;
+    } else if (const auto* batch = std::get_if<WatchBatch>(&outcome)) {
+      if (stop.stop_requested() || !on_batch(*batch)) end = impl_->Cancelled();
+    }
+  }
+  if (wait == Stream::Wait::kTooLate) {
+    end = Error{ErrorClass::kTimeout, grpc::StatusCode::DEADLINE_EXCEEDED,
+                "no answer to the watch within " + std::to_string(open_timeout.count()) + " ms",
+                impl_->endpoint.url, 0};
+  }
+  const grpc::Status status = stream.Finish(wait == Stream::Wait::kFailed);
+  if (stop.stop_requested()) return impl_->Cancelled();
+  if (end) return *end;
+  if (!status.ok()) return impl_->Failure(status);
+  return Error{ErrorClass::kUnavailable, 0, "the server ended the watch", impl_->endpoint.url, 0};
+}
+
+}  // namespace rosterd::etcd
