@@ -71,6 +71,8 @@ struct Agent::Parts {
       : log(l),
         clock_owner(std::move(c)),
         clock(*clock_owner),
+        session_thread("session", clock, [this](TimePoint now) { return session.Step(now); }),
+        registrar_thread("registrar", clock, [this](TimePoint now) { return registrar.Step(now); }),
         config(std::move(first)),
         past(std::move(before)),
         session(config.Get()->etcd.endpoints, std::move(factory), clock, log, metrics, Seeded()),
@@ -82,10 +84,7 @@ struct Agent::Parts {
                   MakeIdentity(*config.Get(), past.record), past.record),
         api(api::Sources{watcher.catalogs(), checker.snapshots(), registrar.registrations(),
                          session.state(), config, clock, metrics, [this] { return Loops(); }},
-            ROSTERD_VERSION),
-        session_thread("session", clock, [this](TimePoint now) { return session.Step(now); }),
-        registrar_thread("registrar", clock,
-                         [this](TimePoint now) { return registrar.Step(now); }) {
+            ROSTERD_VERSION) {
     session.SetWake([this] { session_thread.Wake(); });
     const auto wake_registrar = [this] { registrar_thread.Wake(); };
     watcher.catalogs().Subscribe(wake_registrar);
@@ -104,6 +103,9 @@ struct Agent::Parts {
   Log& log;
   const std::unique_ptr<const Clock> clock_owner;
   const Clock& clock;
+  // Woken by what is published below, so they outlive it; their loops end in Stop().
+  StepThread session_thread;
+  StepThread registrar_thread;
   Metrics metrics;
   Latest<Config> config;
   Past past;
@@ -113,8 +115,6 @@ struct Agent::Parts {
   Registrar registrar;
   api::Api api;
   std::unique_ptr<http::Server> server;
-  StepThread session_thread;
-  StepThread registrar_thread;
   bool running = false;
 };
 
@@ -192,12 +192,7 @@ void Agent::Stop(OnStop mode) {
 }
 
 std::vector<std::string> Agent::StuckLoops() const {
-  const TimePoint now = parts_->clock.Now();
-  std::vector<std::string> stuck;
-  for (const api::LoopTurn& loop : parts_->Loops()) {
-    if (now - loop.last_turn > api::kStuckAfter) stuck.emplace_back(loop.name);
-  }
-  return stuck;
+  return api::StuckLoops(parts_->Loops(), parts_->clock.Now());
 }
 
 const Config& Agent::config() const { return *parts_->config.Get(); }

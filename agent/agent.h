@@ -30,7 +30,7 @@ class Agent {
   // In reverse order of start, within 2 s. Idempotent.
   void Stop(OnStop mode);
 
-  // Names of the loops that have not turned for 10 s; empty: all is well. Feeds the watchdog.
+  // One sentence for each loop that has not turned for 10 s; empty: all is well.
   std::vector<std::string> StuckLoops() const;
   // What it runs with now.
   const Config& config() const;

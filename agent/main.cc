@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent.h"
 #include "etcd/dev_server.h"
@@ -95,7 +96,9 @@ OnStop WaitForStop(const sigset_t& signals, const Flags& flags, Agent& agent, Sd
       const timespec timeout{whole.count(), static_cast<long>((*interval - whole).count())};
       signal = sigtimedwait(&signals, nullptr, &timeout);
       // A hung loop gets no food, so systemd restarts the agent.
-      if (agent.StuckLoops().empty()) systemd.FeedWatchdog();
+      const std::vector<std::string> stuck = agent.StuckLoops();
+      if (stuck.empty()) systemd.FeedWatchdog();
+      for (const std::string& loop : stuck) log.Error(loop + "; the watchdog is not fed any more");
     } else {
       signal = sigwaitinfo(&signals, nullptr);
     }

@@ -18,15 +18,19 @@ http::Answer Verdict(std::string_view bad_status, const std::vector<std::string>
 
 }  // namespace
 
-http::Answer ShowLiveness(const Views& views) {
+std::vector<std::string> StuckLoops(const std::vector<LoopTurn>& loops, TimePoint now) {
   std::vector<std::string> reasons;
-  for (const LoopTurn& loop : views.loops) {
-    const Duration still = views.now - loop.last_turn;
+  for (const LoopTurn& loop : loops) {
+    const Duration still = now - loop.last_turn;
     if (still < kStuckAfter) continue;
     reasons.push_back("the " + std::string(loop.name) + " loop has not turned for " +
                       std::to_string(std::chrono::duration_cast<seconds>(still).count()) + " s");
   }
-  return Verdict("unhealthy", reasons);
+  return reasons;
+}
+
+http::Answer ShowLiveness(const Views& views) {
+  return Verdict("unhealthy", StuckLoops(views.loops, views.now));
 }
 
 http::Answer ShowReadiness(const Views& views) {

@@ -2,6 +2,9 @@
 // GET /livez and GET /readyz, for whoever restarts the agent or sends it clients. Pure.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "api/views.h"
 #include "http/message.h"
 
@@ -9,6 +12,9 @@ namespace rosterd::api {
 
 // A loop that has not turned for this long is stuck.
 inline constexpr Duration kStuckAfter = seconds(10);
+
+// One sentence for each loop that is stuck at `now`; empty: all turn.
+std::vector<std::string> StuckLoops(const std::vector<LoopTurn>& loops, TimePoint now);
 
 // 503 when a worker loop is stuck. Says nothing about etcd: a restart would not help there.
 http::Answer ShowLiveness(const Views& views);

@@ -33,7 +33,7 @@ class KeptSockets {
   struct Hash {
     size_t operator()(const ConnectionName& name) const {
       return std::hash<std::string>()(name.remote_ip) ^
-             static_cast<size_t>(name.remote_port * 65536 + name.local_port);
+             (static_cast<size_t>(name.remote_port) << 16 ^ static_cast<size_t>(name.local_port));
     }
   };
 

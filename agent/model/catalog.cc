@@ -53,6 +53,11 @@ void Catalog::ForEach(const std::function<void(const ServiceEntry&)>& visit) con
   }
 }
 
+bool Catalog::SharesWith(const Catalog& other, std::string_view service) const {
+  const size_t shard = ShardOf(service);
+  return shards_[shard] == other.shards_[shard];
+}
+
 int64_t Catalog::IndexOf(std::string_view service) const {
   const auto entry = Find(service);
   return entry == nullptr ? floor_ : entry->index();

@@ -87,6 +87,9 @@ class Catalog {
   std::shared_ptr<const ServiceEntry> Find(std::string_view service) const;
   // In no particular order.
   void ForEach(const std::function<void(const ServiceEntry&)>& visit) const;
+  // True when both surely hold the same entry of `service`: they share its shard. False says
+  // nothing.
+  bool SharesWith(const Catalog& other, std::string_view service) const;
   // The index to show for `service`, known or not.
   int64_t IndexOf(std::string_view service) const;
   static size_t ShardOf(std::string_view service);

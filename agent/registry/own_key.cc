@@ -68,12 +68,14 @@ bool OwnKey::WantAs(const std::shared_ptr<const InstanceHealth>& health, const I
     }
     if (want_ == Want::kKeep) return !same_config;
     want_ = Want::kKeep;
+    settled_ = false;
     was_right_ = repairing_ = false;
     return dirty_ = true;
   }
   const uint64_t hash_before = value_hash_;
   Encode(health->service, identity);
   if (std::exchange(want_, Want::kPut) == Want::kPut && value_hash_ == hash_before) return false;
+  settled_ = false;
   was_right_ = repairing_ = false;
   not_before_ = {};
   dirty_ = true;
@@ -83,6 +85,7 @@ bool OwnKey::WantAs(const std::shared_ptr<const InstanceHealth>& health, const I
 bool OwnKey::WantGone(std::string reason) {
   if (want_ == Want::kGone) return false;
   want_ = Want::kGone;
+  settled_ = false;
   reason_gone_ = std::move(reason);
   was_right_ = repairing_ = false;
   not_before_ = {};
@@ -109,10 +112,10 @@ void OwnKey::Encode(const std::shared_ptr<const ServiceConfig>& config, const Id
   instance_ = std::move(instance);
 }
 
-std::optional<ActualKey> OwnKey::Look(const Catalog* catalog) const {
-  if (source_ == Source::kAnswer &&
-      (catalog == nullptr || answer_revision_ >= catalog->etcd_revision())) {
-    return answer_;
+std::optional<ActualKey> OwnKey::Look(const Catalog* catalog) {
+  if (source_ == Source::kAnswer) {
+    if (catalog == nullptr || answer_revision_ >= catalog->etcd_revision()) return answer_;
+    source_ = Source::kCatalog;
   }
   if (catalog == nullptr) return std::nullopt;
   const auto entry = catalog->Find(service_);
@@ -124,6 +127,7 @@ std::optional<ActualKey> OwnKey::Look(const Catalog* catalog) const {
 OwnKey::Finding OwnKey::Evaluate(const Outlook& outlook) {
   const LeaseView& leases = outlook.leases;
   Finding finding;
+  settled_ = false;
   if (registration_.state == RegistrationState::kConflict && outlook.now >= recheck_at_) {
     source_ = Source::kNothing;
     guess_ = 0;
@@ -170,11 +174,11 @@ OwnKey::Finding OwnKey::Evaluate(const Outlook& outlook) {
   repairing_ = false;
   SetState(stands ? RegistrationState::kRegistered : RegistrationState::kAbsent, "", outlook.wall);
   if (want_ == Want::kGone) {
-    const bool caught_up = source_ != Source::kAnswer || outlook.catalog == nullptr ||
-                           outlook.catalog->etcd_revision() >= answer_revision_;
+    const bool caught_up = source_ == Source::kCatalog || outlook.catalog == nullptr;
     finding.forget = caught_up && outlook.now >= remember_until_;
     if (!finding.forget && caught_up) finding.next = remember_until_;
   }
+  settled_ = want_ == Want::kPut && source_ == Source::kCatalog && outlook.catalog != nullptr;
   return finding;
 }
 
@@ -245,6 +249,7 @@ void OwnKey::PutOff(TimePoint until, std::string reason) {
 }
 
 void OwnKey::OnLeaseLost() {
+  settled_ = false;
   was_right_ = repairing_ = false;
   refusals_ = 0;
   not_before_ = {};
@@ -259,6 +264,7 @@ void OwnKey::OnLeaseLost() {
 }
 
 void OwnKey::ForgetAnswer() {
+  settled_ = false;
   if (source_ == Source::kAnswer) source_ = Source::kCatalog;
 }
 

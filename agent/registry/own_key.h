@@ -65,6 +65,8 @@ class OwnKey {
     std::optional<RegistrationChange> change;
   };
   Finding Evaluate(const Outlook& outlook);
+  // Nothing to do as long as the catalog shows the same entry, under the same lease.
+  bool settled() const { return settled_; }
 
   // --- The write that the last Evaluate planned, and what became of it.
   etcd::GuardedWrite Write(int64_t lease) const;
@@ -88,7 +90,7 @@ class OwnKey {
   enum class Source { kCatalog, kAnswer, kNothing };
 
   void Encode(const std::shared_ptr<const ServiceConfig>& config, const Identity& identity);
-  std::optional<ActualKey> Look(const Catalog* catalog) const;
+  std::optional<ActualKey> Look(const Catalog* catalog);
   void Plan(Verdict verdict, int64_t guard, TimePoint now, Finding& finding);
   Finding Conflict(const ActualKey& holder, const Outlook& outlook);
   void SetState(RegistrationState state, std::string reason, WallTime wall);
@@ -114,6 +116,7 @@ class OwnKey {
   int64_t guess_ = 0;                // kNothing: the guard to ask with
 
   // The plan.
+  bool settled_ = false;
   Verdict verdict_ = Verdict::kRight;
   int64_t guard_ = 0;
   TimePoint not_before_{};

@@ -106,8 +106,13 @@ void OwnKeys::Evaluate(TimePoint now, WallTime wall, const LeaseView& leases) {
   next_due_ = trusted ? kNever : catalog_distrusted_until_;
   const OwnKey::Outlook outlook{now, wall, trusted ? catalog_.get() : nullptr, leases,
                                 identity_.lease_ttl};
+  const bool as_before = trusted && evaluated_ != nullptr && evaluated_lease_ == leases.current;
   for (auto it = keys_.begin(); it != keys_.end();) {
     OwnKey& key = it->second;
+    if (as_before && key.settled() && catalog_->SharesWith(*evaluated_, key.service())) {
+      ++it;
+      continue;
+    }
     OwnKey::Finding finding = key.Evaluate(outlook);
     if (finding.change) changes_.push_back(*std::move(finding.change));
     if (finding.write_now) pending_.push_back(&key);
@@ -115,6 +120,8 @@ void OwnKeys::Evaluate(TimePoint now, WallTime wall, const LeaseView& leases) {
     if (key.TakeDirty()) dirty_ = true;
     it = finding.forget ? keys_.erase(it) : std::next(it);
   }
+  evaluated_ = trusted ? catalog_ : nullptr;
+  evaluated_lease_ = leases.current;
 }
 
 OwnKeys::Batch OwnKeys::NextBatch(int64_t lease, size_t max_ops, bool deletes_only) const {

@@ -79,7 +79,10 @@ class OwnKeys {
   std::shared_ptr<const Catalog> catalog_;
   int64_t newest_answer_ = 0;             // the revision of the last answer to us
   TimePoint catalog_distrusted_until_{};  // it tells of a history that was replaced
-  std::vector<OwnKey*> pending_;          // writes due now
+  // What the last evaluation saw; what it settled then holds as long as these are the same.
+  std::shared_ptr<const Catalog> evaluated_;
+  int64_t evaluated_lease_ = 0;
+  std::vector<OwnKey*> pending_;  // writes due now
   TimePoint next_due_ = kNever;
   std::vector<RegistrationChange> changes_;
   bool dirty_ = true;

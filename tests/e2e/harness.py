@@ -45,7 +45,7 @@ def wait_for(condition, what, seconds=10.0):
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds} s in vain: {what}")
+            raise AssertionError(f"waited {seconds} s in vain: {what() if callable(what) else what}")
         time.sleep(0.02)
 
 
@@ -62,7 +62,7 @@ class Process:
         with open(self.log_path, encoding="utf-8", errors="replace") as log:
             return log.read()
 
-    def signal(self, number):
+    def send(self, number):
         self.process.send_signal(number)
 
     def running(self):
@@ -219,7 +219,7 @@ class Agent(Process):
 
     def await_instances(self, service, ids, seconds=10.0):
         wait_for(lambda: self.instances(service) == sorted(ids),
-                 f"{service} to be {ids}, is {self.instances(service)}; log:\n{self.log()}", seconds)
+                 lambda: f"{service} to be {ids}, is {self.instances(service)}; log:\n{self.log()}", seconds)
 
     def await_listening(self):
         wait_for(lambda: self.try_get("/livez")[0] != 0, "rosterd to listen:\n" + self.log())

@@ -29,18 +29,18 @@ class Systemd(Case):
             expect("READY=1")
             agent.await_listening()
             expect("WATCHDOG=1")
-            agent.signal(signal.SIGHUP)
+            agent.send(signal.SIGHUP)
             expect("RELOADING=1")
             expect("READY=1")
-            agent.signal(signal.SIGTERM)
+            agent.send(signal.SIGTERM)
             expect("STOPPING=1")
             self.assertEqual(agent.process.wait(5), 0)
 
     def test_the_installed_unit_is_valid_and_hardened(self):
         root = os.path.join(self.folder, "root")
-        subprocess.run(["cmake", "--install", BUILD, "--prefix", "/usr"], env={**os.environ, "DESTDIR": root},
+        subprocess.run(["cmake", "--install", BUILD], env={**os.environ, "DESTDIR": root},
                        check=True, capture_output=True)
-        unit = os.path.join(root, "usr/lib/systemd/system/rosterd.service")
+        unit = os.path.join(root, "usr/local/lib/systemd/system/rosterd.service")
         # An installed root, complete enough for the unit's own references.
         for folder in ("etc/systemd", "usr/lib/systemd/system", "bin"):
             os.makedirs(os.path.join(root, folder), exist_ok=True)

@@ -53,19 +53,19 @@ class Faults(Case):
 
     def test_a_frozen_agent_that_lost_its_lease_is_back_within_two_seconds(self):
         _, agent, instance, key = self.registered()
-        agent.signal(signal.SIGSTOP)
+        agent.send(signal.SIGSTOP)
         wait_for(lambda: key not in self.etcd.keys(), "the key to expire", TTL_S + 5)
-        agent.signal(signal.SIGCONT)
+        agent.send(signal.SIGCONT)
         wait_for(lambda: key in self.etcd.keys(), "the key to come back", 2)
         agent.await_instances("web", [instance])
 
     def test_answers_go_on_as_stale_while_etcd_is_frozen(self):
         _, agent, instance, _ = self.registered(etcd={"lease_ttl": "60s"})
-        self.etcd.signal(signal.SIGSTOP)
+        self.etcd.send(signal.SIGSTOP)
         wait_for(lambda: agent.get("/services/web")[1]["x-rosterd-state"] == "stale", "stale", 8)
         self.assertEqual(agent.instances("web"), [instance])
         self.assertEqual(agent.get("/readyz")[0], 200)
-        self.etcd.signal(signal.SIGCONT)
+        self.etcd.send(signal.SIGCONT)
         wait_for(lambda: agent.get("/services/web")[1]["x-rosterd-state"] == "live", "live again", 8)
 
     def test_a_start_without_etcd_waits_and_says_why(self):

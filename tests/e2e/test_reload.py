@@ -24,7 +24,7 @@ class Reload(Case):
         if services is not None:
             config["services"] = services
         agent.write(config)
-        agent.signal(signal.SIGHUP)
+        agent.send(signal.SIGHUP)
 
     def test_an_added_service_is_registered_and_the_others_are_not_touched(self):
         agent = self.started([self.service(self.web.port)])
@@ -57,7 +57,7 @@ class Reload(Case):
         agent = self.started([self.service(self.web.port)])
         with open(agent.config_path, "w", encoding="utf-8") as out:
             out.write("services:\n  - name: web\n    prot: 80\n")
-        agent.signal(signal.SIGHUP)
+        agent.send(signal.SIGHUP)
         wait_for(lambda: f"{agent.config_path}:3:5" in agent.log(), "the place of the problem in the log")
         agent.await_instances("web", [f"web-node-a-{self.web.port}"])
 

@@ -26,7 +26,7 @@ class Stop(Case):
 
     def test_a_stop_takes_at_most_2_s_with_a_frozen_etcd(self):
         agent = self.registered()
-        self.etcd.signal(signal.SIGSTOP)
+        self.etcd.send(signal.SIGSTOP)
         began = time.monotonic()
         self.assertEqual(agent.stop(signal.SIGTERM), 0)
         self.assertLess(time.monotonic() - began, 2.2)

@@ -26,7 +26,7 @@ struct Live {
   explicit Live(std::unique_ptr<LookupBackend> lookup = MakeSystemLookup())
       : checker(clock, log, metrics, *HttpProbe::Create(clock, std::move(lookup)), 1) {}
 
-  void Apply(const std::vector<std::string>& urls) {
+  void Apply(const std::vector<std::string>& urls, Duration timeout = milliseconds(200)) {
     auto config = std::make_shared<Config>();
     for (size_t i = 0; i < urls.size(); ++i) {
       auto service = std::make_shared<ServiceConfig>();
@@ -36,7 +36,7 @@ struct Live {
       service->port = static_cast<uint16_t>(1000 + i);
       CheckConfig check;
       check.url = urls[i];
-      check.interval = check.timeout = milliseconds(200);
+      check.interval = check.timeout = timeout;
       check.fast_interval = milliseconds(50);
       service->checks.push_back(check);
       config->services.push_back(service);
@@ -74,16 +74,21 @@ TEST_CASE("a real service passes, fails when it goes, and passes when it is back
   CHECK(live.Await("web-100", HealthStatus::kPassing));
 }
 
-TEST_CASE("a stop is over within 200 ms, with transfers, handshakes and lookups hanging") {
+TEST_CASE("a stop waits for no transfer, no handshake and no lookup") {
   RawServer hole([](RawServer::Connection& connection) { connection.Hang(); });
   const std::string tls = "https://127.0.0.1:" + std::to_string(hole.port()) + "/";
   Live live(std::make_unique<SilentResolver>());
   live.checker.Start();
-  live.Apply({hole.Url(), tls, "http://silent.example/", hole.Url("/b")});
-  CHECK(live.Await("web-100", HealthStatus::kFailing));
+  live.Apply({hole.Url(), tls, "http://silent.example/", hole.Url("/b")}, seconds(60));
+  const TimePoint limit = live.clock.Now() + seconds(10);
+  while (hole.connections() < 3 && live.clock.Now() < limit) {
+    std::this_thread::sleep_for(milliseconds(2));
+  }
+  REQUIRE(hole.connections() == 3);
   const TimePoint begin = live.clock.Now();
   live.checker.Stop();
-  CHECK(live.clock.Now() - begin < milliseconds(200));
+  // 200 ms are promised; the rest is for a busy machine.
+  CHECK(live.clock.Now() - begin < seconds(1));
   live.checker.Stop();
 }
 
