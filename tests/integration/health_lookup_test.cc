@@ -55,6 +55,8 @@ TEST_CASE("the name that was looked up is the one that is connected to and asked
   CHECK(host.find("Host: " + name + "\r\n") != std::string::npos);
 }
 
+// glibc starts the threads of getaddrinfo_a behind ThreadSanitizer's back, which ends in a crash.
+#ifndef __SANITIZE_THREAD__
 TEST_CASE("the system's resolver knows this host, and says when a name has no address") {
   RawServer server(Always(OkAnswer()));
   ProbeRun run;
@@ -73,6 +75,7 @@ TEST_CASE("the system's resolver knows this host, and says when a name has no ad
   CHECK((none.error.find("no address for 'no-such-host.invalid': ") == 0 ||
          none.error.find("looking up 'no-such-host.invalid'") != std::string::npos));
 }
+#endif
 
 }  // namespace
 }  // namespace rosterd::testing
