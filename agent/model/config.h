@@ -26,7 +26,7 @@ struct CheckConfig {
   std::string url;  // whole: a path in YAML has become http://127.0.0.1:PORT/path
   std::string method = "GET";
   std::vector<std::pair<std::string, std::string>> headers;
-  std::vector<StatusRange> expect_status{StatusRange{}};
+  std::vector<StatusRange> expect_status = std::vector<StatusRange>(1);  // 200-299
   std::string expect_body;  // empty: any
   struct Tls {
     std::string ca;           // file; empty: the system's
