@@ -115,7 +115,8 @@ http::Answer WrongMethod(const http::Request& request, const std::string& allowe
 }  // namespace
 
 http::Answer Route(const Views& views, const http::Request& request, const RouteTools& tools) {
-  const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
+  const std::string_view method =
+      request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
   std::string allowed;
   std::string_view pattern = "other";
   for (const Entry& entry : kRoutes) {
