@@ -27,8 +27,10 @@
 namespace rosterd {
 namespace {
 
+// A page of a large list on a slow link; a member that hangs is found out by the heartbeat before.
+constexpr milliseconds kListTimeout{5000};
 // How long a call to etcd in flight may go on when the agent stops, before it is cancelled.
-constexpr milliseconds kStopPatience{300};
+constexpr milliseconds kStopPatience{600};
 
 Random Seeded() { return Random(std::random_device{}()); }
 
@@ -76,8 +78,8 @@ struct Agent::Parts {
         config(std::move(first)),
         past(std::move(before)),
         session(config.Get()->etcd.endpoints, std::move(factory), clock, log, metrics, Seeded()),
-        watcher(Watcher::Options{.prefix = config.Get()->etcd.prefix}, session, session.state(),
-                clock, log, metrics, Seeded()),
+        watcher(Watcher::Options{.prefix = config.Get()->etcd.prefix, .call_timeout = kListTimeout},
+                session, session.state(), clock, log, metrics, Seeded()),
         checker(clock, log, metrics, std::move(probe), std::random_device{}()),
         registrar(Registrar::Inputs{session, clock, watcher.catalogs(), checker.snapshots(),
                                     session.state(), log, metrics, past.file.get()},

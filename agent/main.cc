@@ -57,15 +57,23 @@ ParseResult Load(const Flags& flags) {
 
 void PrintProblems(const ParseResult& result) {
   for (const Problem& problem : result.problems) std::cerr << problem.Format() << '\n';
-  for (const std::string& warning : result.warnings) std::cerr << "warning: " << warning << '\n';
 }
 
 int PrintChecked(const Flags& flags) {
   const ParseResult result = Load(flags);
   PrintProblems(result);
   if (!result.ok()) return kCannotStart;
+  // Not on stderr, which has problems only; a comment in what --print shows.
+  for (const std::string& warning : result.warnings) std::cout << "# warning: " << warning << '\n';
   if (flags.print) std::cout << PrintConfig(*result.config);
   return kStopped;
+}
+
+// A private etcd is another world: what data_dir remembers of the real one must survive a try.
+void UseDevServer(const std::string& endpoint, Config& config) {
+  config.etcd.endpoints = {endpoint};
+  config.data_dir.clear();
+  config.on_stop = OnStop::kDeregister;
 }
 
 void Reload(const Flags& flags, Agent& agent, Log& log) {
@@ -82,7 +90,8 @@ void Reload(const Flags& flags, Agent& agent, Log& log) {
         {{"file", flags.config}, {"problems", result.problems.size()}});
     return;
   }
-  if (flags.dev) result.config->etcd.endpoints = agent.config().etcd.endpoints;
+  for (const std::string& warning : result.warnings) log.Warn(warning);
+  if (flags.dev) UseDevServer(agent.config().etcd.endpoints.front(), *result.config);
   agent.Reload(*result.config);
 }
 
@@ -142,7 +151,7 @@ int Run(const Flags& flags) {
       return kCannotStart;
     }
     dev_server = std::move(*started);
-    config.etcd.endpoints = {dev_server->endpoint()};
+    UseDevServer(dev_server->endpoint(), config);
     log.Info("started a private etcd for --dev; what it holds is gone when rosterd ends",
              {{"endpoint", dev_server->endpoint()}});
   }

@@ -4,6 +4,8 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include <string>
+
 namespace rosterd {
 
 SdNotifier::SdNotifier() {
@@ -25,8 +27,6 @@ void SdNotifier::Reloading() {
 }
 
 void SdNotifier::Stopping() { sd_notify(0, "STOPPING=1\nSTATUS=stopping"); }
-
-void SdNotifier::Status(const std::string& text) { sd_notify(0, ("STATUS=" + text).c_str()); }
 
 void SdNotifier::FeedWatchdog() { sd_notify(0, "WATCHDOG=1"); }
 

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <optional>
-#include <string>
 
 #include "base/clock.h"
 
@@ -18,7 +17,6 @@ class SdNotifier {
   void Ready();
   void Reloading();
   void Stopping();
-  void Status(const std::string& text);
   void FeedWatchdog();
   // Half of WatchdogSec; empty when the unit has none.
   std::optional<Duration> watchdog_interval() const { return watchdog_interval_; }

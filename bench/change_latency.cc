@@ -27,8 +27,6 @@
 namespace rosterd {
 namespace {
 
-constexpr char kKey[] = "/services/bench/bench-1";
-
 [[noreturn]] void Die(const std::string& why) {
   std::fprintf(stderr, "change_latency: %s\n", why.c_str());
   std::exit(1);
@@ -108,28 +106,30 @@ int Run(const std::string& url, const HostPort& agent_address, int changes) {
   });
   while (!open) std::this_thread::sleep_for(milliseconds(1));
 
+  const std::string key = "/services/bench/bench-" + std::to_string(::getpid());
   std::vector<double> added, visible, bare;
-  int64_t revision = 0;
+  int64_t index = agent.Index();
+  std::atomic<int64_t> mod_revision{0};
   for (int n = 0; n < changes; ++n) {
     etcd::GuardedWrite write;
-    write.key = kKey;
+    write.key = key;
     write.value = "10.0.0.1:" + std::to_string(1000 + n);
-    write.expected_mod_revision = revision;
+    write.expected_mod_revision = mod_revision;
     const TimePoint began = BootClock::now();
     std::jthread put([&] {
       const auto answer = writer.Write({write}, seconds(5));
       if (!answer.ok()) Die(answer.error().Describe());
       if (!answer->answers[0].done) Die("somebody else writes the key of this measurement");
+      mod_revision = answer->header.revision;
     });
     TimePoint shown;
-    int64_t index = 0;
+    const int64_t before = index;
     do {
       index = agent.Index();
       shown = BootClock::now();
-    } while (index <= revision);
+    } while (index <= before);
     put.join();
     while (seen_revision < index) std::this_thread::sleep_for(std::chrono::microseconds(50));
-    revision = index;
     const TimePoint watched_at{Duration(seen_at.load())};
     if (n > 0) {  // the first one is "not there" before
       added.push_back(Microseconds(shown - watched_at));

@@ -16,14 +16,6 @@ using Json = nlohmann::ordered_json;
 
 int64_t Milliseconds(Duration d) { return ToMilliseconds(d).count(); }
 
-// As etcdctl prints it; "" for none.
-std::string LeaseText(int64_t lease) {
-  if (lease == 0) return "";
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(lease));
-  return text;
-}
-
 Json CheckPage(const CheckReport& check) {
   return {{"target", check.target},
           {"state", ToString(check.status)},
@@ -56,7 +48,7 @@ Json EtcdPage(const Views& views) {
   return {{"endpoint", EtcdEndpoint(views)},
           {"state", ToString(views.etcd == nullptr ? EtcdState::kConnecting : views.etcd->state)},
           {"error", views.etcd == nullptr ? "" : views.etcd->error},
-          {"lease", LeaseText(own.lease)},
+          {"lease", own.lease == 0 ? "" : LeaseText(own.lease)},
           {"lease_ttl_s", own.lease_ttl.count()},
           {"keepalive_age_ms", kept ? Milliseconds(keepalive_age) : -1}};
 }

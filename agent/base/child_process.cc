@@ -60,10 +60,12 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 }
 
 // Ours, but for what `added` sets: of two entries with one name most programs see the first.
-std::vector<std::string> Environment(const std::vector<std::string>& added) {
+std::vector<std::string> Environment(const std::vector<std::string>& added,
+                                     const std::string& drop_prefix) {
   std::vector<std::string> environment = added;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
+    if (!drop_prefix.empty() && text.starts_with(drop_prefix)) continue;
     const std::string_view name = text.substr(0, text.find('=') + 1);
     const bool replaced = std::any_of(added.begin(), added.end(), [&](const std::string& other) {
       return !name.empty() && other.starts_with(name);
@@ -84,7 +86,8 @@ absl::StatusOr<ChildProcess> ChildProcess::Start(const std::vector<std::string>&
   }
   UniqueFd read_end(pipe_fds[0]);
   UniqueFd write_end(pipe_fds[1]);
-  const std::vector<std::string> environment = Environment(options.environment);
+  const std::vector<std::string> environment =
+      Environment(options.environment, options.drop_prefix);
   const std::vector<char*> argv_pointers = Pointers(argv);
   const std::vector<char*> env_pointers = Pointers(environment);
   const std::string output = options.output_file.empty() ? "/dev/null" : options.output_file;

@@ -22,6 +22,8 @@ class ChildProcess {
     std::string output_file;
     // Added to the environment, "NAME=value".
     std::vector<std::string> environment;
+    // Inherited variables whose names begin so are left out; empty: none.
+    std::string drop_prefix{};
   };
 
   // argv[0] is looked up in PATH. Error: the program cannot be executed, with its name.

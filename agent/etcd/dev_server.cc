@@ -132,6 +132,7 @@ absl::Status DevServer::Launch() {
   argv.insert(argv.end(), options_.flags.begin(), options_.flags.end());
   ChildProcess::Options child;
   child.output_file = LogFile();
+  child.drop_prefix = "ETCD_";  // a variable beside a flag is an error to etcd
   std::error_code ignored;
   std::filesystem::remove(LogFile(), ignored);
   absl::StatusOr<ChildProcess> started = ChildProcess::Start(argv, std::move(child));

@@ -51,6 +51,9 @@ std::string CheckTarget(std::string_view url) {
   std::string target(url);
   const size_t start = AuthorityStart(url);
   target.erase(start, HostStart(url) - start);
+  // A query may carry a token.
+  if (const size_t query = target.find('?'); query != std::string::npos)
+    target.replace(query, std::string::npos, "?...");
   return target;
 }
 

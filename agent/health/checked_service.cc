@@ -30,6 +30,7 @@ void CheckedService::Reconfigure(std::shared_ptr<const ServiceConfig> config, Wa
   config_ = std::move(config);
   if (change == Change::kAddress) {
     status_ = HealthStatus::kStarting;
+    passed_ = false;
     since_ = now;
     MakeChecks(HealthStatus::kStarting);
     Settle(now);
@@ -47,14 +48,18 @@ void CheckedService::MakeChecks(HealthStatus first) {
 HealthStatus CheckedService::Combined() const {
   HealthStatus combined = HealthStatus::kPassing;
   for (const Check& check : checks_) {
+    if (check.state.status() == HealthStatus::kPassing) continue;
+    // What has never passed is still starting, however often its checks failed.
+    if (!passed_) return HealthStatus::kStarting;
     if (check.state.status() == HealthStatus::kFailing) return HealthStatus::kFailing;
-    if (check.state.status() == HealthStatus::kStarting) combined = HealthStatus::kStarting;
+    combined = HealthStatus::kStarting;
   }
   return combined;
 }
 
 bool CheckedService::Settle(WallTime now) {
   const HealthStatus combined = Combined();
+  if (combined == HealthStatus::kPassing) passed_ = true;
   if (combined == status_) return false;
   status_ = combined;
   since_ = now;

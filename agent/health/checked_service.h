@@ -40,10 +40,14 @@ class CheckedService {
   bool Add(size_t i, ProbeResult result, WallTime now);
   // Takes note of a run that counts neither way.
   void Note(size_t i, ProbeResult result, WallTime now);
-  Duration NextInterval(size_t i) const { return checks_[i].state.NextInterval(check(i)); }
+  // Fast until the service has passed once: it is starting.
+  Duration NextInterval(size_t i) const {
+    return passed_ ? checks_[i].state.NextInterval(check(i)) : check(i).fast_interval;
+  }
 
   const ServiceConfig& config() const { return *config_; }
   HealthStatus status() const { return status_; }
+  HealthStatus check_status(size_t i) const { return checks_[i].state.status(); }
   // The newest reason for not passing: "1 of 2 successes needed: GET http://...: connection
   // refused"; "" while passing.
   std::string Reason() const;
@@ -69,6 +73,7 @@ class CheckedService {
   std::shared_ptr<const ServiceConfig> config_;
   std::vector<Check> checks_;
   HealthStatus status_ = HealthStatus::kStarting;
+  bool passed_ = false;  // at this address
   WallTime since_;
 };
 

@@ -177,8 +177,14 @@ void HealthChecker::TakeResult(ProbeResult& result, TimePoint now, std::vector<C
     (result.success ? succeeded_ : failed_).Increment();
     duration_.Observe(Seconds(result.duration));
     const HealthStatus before = service->status();
+    const HealthStatus check_before = service->check_status(i);
     const bool transition = service->Add(i, std::move(result), wall);
     if (transition) Tell(*service, before);
+    if (service->status() == HealthStatus::kStarting && service->check_status(i) != check_before) {
+      log_.Info("service has not passed yet", {{"service", service->config().name},
+                                               {"id", service->config().id},
+                                               {"reason", service->Reason()}});
+    }
     board_.Mark(service, transition);
   } else {
     discarded_.Increment();

@@ -118,6 +118,7 @@ void HttpProbe::Impl::Continue(Check& check, const NameLookup::Result& found) {
     case NameLookup::State::kFailed: {
       ProbeResult result;
       result.error = found.error;
+      result.own_trouble = found.ours;
       return Finish(check, std::move(result));
     }
   }

@@ -24,7 +24,8 @@ NameLookup::Result NameLookup::Begin(const std::string& host, TimePoint now) {
     if (found) return entry.result;
     return {State::kFailed, "",
             "'" + host + "' was not looked up: " + std::to_string(pending_) +
-                " other name lookups still wait for an answer"};
+                " other name lookups still wait for an answer",
+            /*ours=*/true};
   }
   entry.asking = true;
   entry.doubtful = false;
@@ -57,9 +58,9 @@ bool NameLookup::Poll(TimePoint now) {
     --pending_;
     if (answer.addresses.empty()) {
       entry.result = {State::kFailed, "",
-                      "no address for '" + answer.host + "': " + std::move(answer.error)};
+                      "no address for '" + answer.host + "': " + std::move(answer.error), false};
     } else {
-      entry.result = {State::kFound, Joined(answer.addresses), ""};
+      entry.result = {State::kFound, Joined(answer.addresses), "", false};
     }
   }
   return !answers.empty();

@@ -40,6 +40,7 @@ class NameLookup {
     State state = State::kPending;
     std::string addresses;  // "10.0.0.5,[::1]"
     std::string error;
+    bool ours = false;  // failed by our own limit: says nothing about the name
   };
 
   explicit NameLookup(std::unique_ptr<LookupBackend> backend) : backend_(std::move(backend)) {}

@@ -115,6 +115,7 @@ void Loop::Turn(TimePoint until) {
   const int count =
       ::epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, static_cast<int>(wait.count()));
   now_ = clock_.Now();
+  last_turn_ = now_.time_since_epoch().count();
   host_check_ = latest_host_check_.Get();
   for (int i = 0; i < count; ++i) {
     auto* watched = static_cast<Watched*>(events[static_cast<size_t>(i)].data.ptr);

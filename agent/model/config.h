@@ -27,7 +27,7 @@ struct CheckConfig {
   std::string method = "GET";
   std::vector<std::pair<std::string, std::string>> headers;
   std::vector<StatusRange> expect_status = std::vector<StatusRange>(1);  // 200-299
-  std::string expect_body;  // empty: any
+  std::string expect_body;                                               // empty: any
   struct Tls {
     std::string ca;           // file; empty: the system's
     std::string server_name;  // empty: the URL's host

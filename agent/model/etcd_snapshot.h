@@ -5,12 +5,24 @@
 
 #include <cstdint>
 #include <map>
+#include <ranges>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
 
 namespace rosterd {
+
+// As etcdctl prints a lease: 16 hexadecimal digits.
+inline std::string LeaseText(int64_t lease) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text(16, '0');
+  for (auto rest = static_cast<uint64_t>(lease); char& digit : std::ranges::reverse_view(text)) {
+    digit = kDigits[rest % 16];
+    rest /= 16;
+  }
+  return text;
+}
 
 enum class EtcdState { kConnecting, kConnected, kLost, kDenied };
 

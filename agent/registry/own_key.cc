@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/net_address.h"
+#include "model/etcd_snapshot.h"
 
 namespace rosterd {
 namespace {
@@ -49,12 +50,6 @@ std::string DescribeHolder(const ActualKey& holder) {
 }
 
 }  // namespace
-
-std::string LeaseText(int64_t lease) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%llx", static_cast<unsigned long long>(lease));
-  return text;
-}
 
 OwnKey::OwnKey(std::string service, std::string id, std::string key)
     : service_(std::move(service)), id_(std::move(id)), key_(std::move(key)) {}

@@ -29,9 +29,6 @@ struct RegistrationChange {
   std::string reason;  // kDeregistered, kConflict
 };
 
-// "694d7e2a", as etcdctl writes a lease.
-std::string LeaseText(int64_t lease);
-
 // Owned by the registrar thread.
 class OwnKey {
  public:

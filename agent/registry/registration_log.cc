@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "model/etcd_snapshot.h"
+
 namespace rosterd {
 
 bool RegistrationLog::IsNew(std::optional<etcd::ErrorClass>& last, const etcd::Error& error) {

@@ -144,7 +144,7 @@ class BadPeers(Case):
         agent.await_instances("web", [f"web-node-a-{web.port}"])
         for service in services:
             instance = f"{service['name']}-node-a-{service['port']}"
-            wait_for(lambda: agent.get(f"/agent/services/{instance}")[2]["state"] == "failing", instance + " to fail")
+            wait_for(lambda: agent.get(f"/agent/services/{instance}")[2]["checks"][0]["state"] == "failing", instance + " to fail")
         self.assertEqual(agent.instances("web"), [f"web-node-a-{web.port}"])
 
 

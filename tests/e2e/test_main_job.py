@@ -54,12 +54,13 @@ class MainJob(Case):
         web.status = 200
         agent.await_instances("web", [instance])
 
-    def test_a_service_that_never_answered_is_starting_then_failing_and_says_why(self):
+    def test_a_service_that_never_answered_stays_starting_and_says_why(self):
         port = free_port()
         agent = self.agent(self.config([self.service(port)]))
         agent.await_listening()
-        state = wait_for(lambda: (lambda s: s if s and s["state"] == "failing" else None)(
-            agent.try_get(f"/agent/services/web-node-a-{port}")[2]), "failing")
+        state = wait_for(lambda: (lambda s: s if s and s["checks"][0]["state"] == "failing" else None)(
+            agent.try_get(f"/agent/services/web-node-a-{port}")[2]), "the check to fail")
+        self.assertEqual((state["state"], state["registered"]), ("starting", False))
         self.assertIn("connection refused", state["reason"].lower())
         self.assertEqual(self.etcd.keys(), {})
 
