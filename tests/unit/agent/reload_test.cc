@@ -41,10 +41,10 @@ TEST_CASE("Every other changed setting keeps its old value and is named") {
   CHECK(plan.config.http == running.http);
   CHECK(plan.config.data_dir == running.data_dir);
   CHECK(plan.config.on_stop == running.on_stop);
-  CHECK(plan.needs_restart ==
-        std::vector<std::string>{"node.name", "node.advertise", "node.zone", "etcd.endpoints",
-                                 "etcd.prefix", "etcd.lease_ttl", "http.listen", "data_dir",
-                                 "on_stop"});
+  CHECK(plan.needs_restart == std::vector<std::string>{"node.name", "node.advertise", "node.zone",
+                                                       "etcd.endpoints", "etcd.prefix",
+                                                       "etcd.lease_ttl", "http.listen", "data_dir",
+                                                       "on_stop"});
 }
 
 }  // namespace
