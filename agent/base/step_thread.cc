@@ -3,38 +3,18 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <sys/eventfd.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstdint>
 #include <system_error>
+
+#include "base/event_fd.h"
 
 namespace rosterd {
 namespace {
 
-void ArmTimer(int fd, TimePoint when) {
-  itimerspec spec{};
-  if (when != kNever) {
-    // 0 would switch the timer off and less is refused: both mean "at once".
-    const auto since = std::max<Duration::rep>(when.time_since_epoch().count(), 1);
-    spec.it_value.tv_sec = since / 1'000'000'000;
-    spec.it_value.tv_nsec = since % 1'000'000'000;
-  }
-  timerfd_settime(fd, TFD_TIMER_ABSTIME, &spec, nullptr);
-}
-
-void Drain(int fd) {
-  uint64_t count = 0;
-  while (::read(fd, &count, sizeof count) < 0 && errno == EINTR) {
-  }
-}
-
-UniqueFd Checked(int fd, const char* what) {
-  if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
-  return UniqueFd(fd);
+UniqueFd Checked(UniqueFd fd, const char* what) {
+  if (!fd.valid()) throw std::system_error(errno, std::generic_category(), what);
+  return fd;
 }
 
 }  // namespace
@@ -47,8 +27,8 @@ StepThread::StepThread(const std::string& name, const Clock& clock, Step step)
     : name_(name),
       clock_(clock),
       step_(std::move(step)),
-      wake_fd_(Checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
-      timer_fd_(Checked(timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd")) {}
+      wake_fd_(Checked(MakeWakeFd(), "eventfd")),
+      timer_fd_(Checked(MakeBootTimer(), "timerfd")) {}
 
 StepThread::~StepThread() { Stop(); }
 
@@ -56,10 +36,7 @@ void StepThread::Start() {
   thread_ = std::jthread([this](std::stop_token stop) { Run(stop); });
 }
 
-void StepThread::Wake() const {
-  const uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = ::write(wake_fd_.get(), &one, sizeof one);
-}
+void StepThread::Wake() const { Raise(wake_fd_.get()); }
 
 void StepThread::Stop() {
   thread_.request_stop();
@@ -90,7 +67,7 @@ void StepThread::Run(std::stop_token stop) {
     step_began_ = now.time_since_epoch().count();
     const TimePoint next = step_(now);
     step_began_ = 0;
-    ArmTimer(timer_fd_.get(), next);
+    ArmBootTimer(timer_fd_.get(), next);
     if (stop.stop_requested()) break;
     pollfd fds[2] = {{wake_fd_.get(), POLLIN, 0}, {timer_fd_.get(), POLLIN, 0}};
     while (::poll(fds, 2, -1) < 0 && errno == EINTR) {

@@ -2,8 +2,6 @@
 #include "health/curl_loop.h"
 
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +9,8 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+
+#include "base/event_fd.h"
 
 namespace rosterd {
 namespace {
@@ -22,12 +22,6 @@ constexpr Duration kLongestTurn = milliseconds(10);
 absl::Status Failed(const char* call) {
   return absl::ResourceExhaustedError(std::string("health checks cannot start: ") + call + ": " +
                                       std::strerror(errno));
-}
-
-void Drain(int fd) {
-  uint64_t count = 0;
-  while (::read(fd, &count, sizeof count) < 0 && errno == EINTR) {
-  }
 }
 
 bool Watch(int epoll_fd, int fd) {
@@ -46,9 +40,9 @@ absl::StatusOr<std::unique_ptr<CurlLoop>> CurlLoop::Create(const Clock& clock) {
   std::unique_ptr<CurlLoop> loop(new CurlLoop(clock));
   loop->epoll_fd_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!loop->epoll_fd_.valid()) return Failed("epoll_create1");
-  loop->wake_fd_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  loop->wake_fd_ = MakeWakeFd();
   if (!loop->wake_fd_.valid()) return Failed("eventfd");
-  loop->timer_fd_ = UniqueFd(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK));
+  loop->timer_fd_ = MakeBootTimer();
   if (!loop->timer_fd_.valid()) return Failed("timerfd_create");
   if (!Watch(loop->epoll_fd_.get(), loop->wake_fd_.get()) ||
       !Watch(loop->epoll_fd_.get(), loop->timer_fd_.get())) {
@@ -121,13 +115,7 @@ void CurlLoop::RunTimers(TimePoint now) {
 
 void CurlLoop::ArmTimer(TimePoint until) {
   if (until == timer_set_for_) return;
-  itimerspec spec{};
-  if (until != kNever) {
-    const auto since = std::max<Duration::rep>(until.time_since_epoch().count(), 1);
-    spec.it_value.tv_sec = since / 1'000'000'000;
-    spec.it_value.tv_nsec = since % 1'000'000'000;
-  }
-  ::timerfd_settime(timer_fd_.get(), TFD_TIMER_ABSTIME, &spec, nullptr);
+  ArmBootTimer(timer_fd_.get(), until);
   timer_set_for_ = until;
 }
 
@@ -181,9 +169,6 @@ void CurlLoop::CollectDone() {
   }
 }
 
-void CurlLoop::Wake() const {
-  const uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = ::write(wake_fd_.get(), &one, sizeof one);
-}
+void CurlLoop::Wake() const { Raise(wake_fd_.get()); }
 
 }  // namespace rosterd

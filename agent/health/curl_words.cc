@@ -5,20 +5,13 @@
 
 #include <algorithm>
 #include <cctype>
-#include <system_error>
+
+#include "base/error_text.h"
 
 namespace rosterd {
 namespace {
 
 constexpr size_t kLongestDetail = 200;
-
-std::string LowerFirst(std::string text) {
-  // "SSL" and "HTTP" stay as they are.
-  if (text.size() > 1 && std::islower(static_cast<unsigned char>(text[1]))) {
-    text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
-  }
-  return text;
-}
 
 // The detail may quote the other side.
 std::string Printable(std::string_view detail) {
@@ -50,25 +43,23 @@ std::string DescribeHandshake(const FailedExchange& failed) {
       Contains(failed.detail, "packet length too long")) {
     return "TLS handshake failed: the server does not seem to speak TLS";
   }
-  if (failed.os_error != 0) return "TLS handshake failed: " + DescribeErrno(failed.os_error);
+  if (failed.os_error != 0) return "TLS handshake failed: " + SystemErrorText(failed.os_error);
   return "TLS handshake failed: " + AfterLast(failed.detail, "::");
 }
 
 std::string DescribeTransfer(const FailedExchange& failed) {
   if (Contains(failed.detail, "chunk")) return "malformed chunked body";
-  if (failed.os_error != 0) return DescribeErrno(failed.os_error);
+  if (failed.os_error != 0) return SystemErrorText(failed.os_error);
   return failed.answer_began ? "connection lost in the middle of the answer"
                              : "connection lost before an answer came";
 }
 
 }  // namespace
 
-std::string DescribeErrno(int error) { return LowerFirst(std::generic_category().message(error)); }
-
 std::string DescribeFailure(const FailedExchange& failed) {
   switch (failed.curl_code) {
     case CURLE_COULDNT_CONNECT:
-      return failed.os_error != 0 ? DescribeErrno(failed.os_error) : "cannot connect";
+      return failed.os_error != 0 ? SystemErrorText(failed.os_error) : "cannot connect";
     case CURLE_COULDNT_RESOLVE_HOST:
       return "the host name cannot be resolved";
     case CURLE_GOT_NOTHING:

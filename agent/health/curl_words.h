@@ -19,7 +19,4 @@ struct FailedExchange {
 
 std::string DescribeFailure(const FailedExchange& failed);
 
-// "connection refused" for ECONNREFUSED.
-std::string DescribeErrno(int error);
-
 }  // namespace rosterd

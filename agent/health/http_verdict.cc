@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/duration.h"
+#include "base/error_text.h"
 #include "health/curl_words.h"
 #include "health/http_exchange.h"
 
@@ -64,7 +65,7 @@ ProbeResult HttpExchange::Judge(CURLcode code) const {
     return JudgeTimeout();
   } else if (socket_error_ != 0 && code == CURLE_COULDNT_CONNECT) {
     result.own_trouble = IsOurs(socket_error_);
-    result.error = "cannot open a socket: " + DescribeErrno(socket_error_);
+    result.error = "cannot open a socket: " + SystemErrorText(socket_error_);
   } else {
     long os_error = 0;
     curl_easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &os_error);

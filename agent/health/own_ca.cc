@@ -9,6 +9,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/error_text.h"
 #include "health/curl_words.h"
 
 namespace rosterd {
@@ -25,7 +26,7 @@ absl::Status Unreadable(const std::string& file, const std::string& why) {
 
 absl::Status OwnCa::Refresh() {
   struct stat info {};
-  if (::stat(file_.c_str(), &info) != 0) return Unreadable(file_, DescribeErrno(errno));
+  if (::stat(file_.c_str(), &info) != 0) return Unreadable(file_, SystemErrorText(errno));
   const int64_t now[4] = {static_cast<int64_t>(info.st_dev), static_cast<int64_t>(info.st_ino),
                           static_cast<int64_t>(info.st_size),
                           info.st_ctim.tv_sec * 1'000'000'000 + info.st_ctim.tv_nsec};

@@ -8,6 +8,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/error_text.h"
 #include "health/name_lookup.h"
 
 namespace rosterd {
@@ -39,11 +40,6 @@ std::string NumericAddress(const addrinfo& info) {
   return info.ai_family == AF_INET6 ? "[" + std::string(text) + "]" : text;
 }
 
-std::string Lowered(std::string text) {
-  if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z') text[0] += 'a' - 'A';
-  return text;
-}
-
 // Owned by the prober thread.
 class SystemLookup final : public LookupBackend {
  public:
@@ -59,7 +55,7 @@ class SystemLookup final : public LookupBackend {
     gaicb* list[] = {&request->block};
     const int error = getaddrinfo_a(GAI_NOWAIT, list, 1, nullptr);
     if (error != 0) {
-      refused_.push_back({host, {}, Lowered(gai_strerror(error))});
+      refused_.push_back({host, {}, LowerFirst(gai_strerror(error))});
     } else {
       requests_[host] = std::move(request);
     }
@@ -77,7 +73,7 @@ class SystemLookup final : public LookupBackend {
       }
       Answer answer{request.host, {}, ""};
       if (error != 0) {
-        answer.error = Lowered(gai_strerror(error));
+        answer.error = LowerFirst(gai_strerror(error));
       } else {
         for (const addrinfo* info = request.block.ar_result; info; info = info->ai_next) {
           const std::string address = NumericAddress(*info);

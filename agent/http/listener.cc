@@ -16,6 +16,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/error_text.h"
 #include "base/net_address.h"
 #include "base/status.h"
 
@@ -25,8 +26,7 @@ namespace {
 constexpr int kBacklog = 4096;
 
 absl::Status CannotListen(const std::string& where, int error) {
-  std::string why = std::generic_category().message(error);
-  if (!why.empty() && why[0] >= 'A' && why[0] <= 'Z') why[0] = static_cast<char>(why[0] + 32);
+  std::string why = SystemErrorText(error);
   std::string hint;
   switch (error) {
     case EADDRINUSE:

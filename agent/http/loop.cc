@@ -5,7 +5,6 @@
 
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include <utility>
 
 #include "base/duration.h"
+#include "base/event_fd.h"
 #include "base/step_thread.h"
 
 namespace rosterd::http {
@@ -63,7 +63,7 @@ Loop::~Loop() = default;
 
 absl::Status Loop::Init() {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
-  wake_fd_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  wake_fd_ = MakeWakeFd();
   if (!epoll_.valid() || !wake_fd_.valid()) {
     return absl::ResourceExhaustedError("cannot create the HTTP loop: " +
                                         std::generic_category().message(errno));
@@ -86,10 +86,7 @@ absl::Status Loop::Init() {
   return absl::OkStatus();
 }
 
-void Loop::Wake() const {
-  const uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = ::write(wake_fd_.get(), &one, sizeof one);
-}
+void Loop::Wake() const { Raise(wake_fd_.get()); }
 
 void Loop::Run(const std::stop_token& stop) {
   NameThisThread("http");
@@ -120,11 +117,9 @@ void Loop::Turn(TimePoint until) {
   for (int i = 0; i < count; ++i) {
     auto* watched = static_cast<Watched*>(events[static_cast<size_t>(i)].data.ptr);
     switch (watched->kind) {
-      case Watched::Kind::kWakeUp: {
-        uint64_t ignored = 0;
-        [[maybe_unused]] const ssize_t got = ::read(wake_fd_.get(), &ignored, sizeof ignored);
+      case Watched::Kind::kWakeUp:
+        rosterd::Drain(wake_fd_.get());
         break;
-      }
       case Watched::Kind::kListener:
         Accept(*static_cast<Source*>(watched)->listener);
         break;
