@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Descriptors that end the sleep of a loop: an eventfd for wake-ups from other threads, a timerfd on
-// CLOCK_BOOTTIME for what is due, so that it is due after a suspend too.
+// Descriptors that end the sleep of a loop: an eventfd for wake-ups from other threads, a timerfd
+// on CLOCK_BOOTTIME for what is due, so that it is due after a suspend too.
 #pragma once
 
 #include "base/clock.h"
