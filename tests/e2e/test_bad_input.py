@@ -56,6 +56,14 @@ class BadStart(Case):
         self.assertIn("a-n-10", out)
         self.assertEqual(self.run_binary("--check-config", config=out)[0], 0)
 
+    def test_warnings_are_no_problems(self):
+        config = "node: {name: n, advertise: 127.0.0.1}\n"
+        code, out, err = self.run_binary("--check-config", "--print", config=config)
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("# warning: ", out)
+        code, _, err = self.run_binary("--check-config", config=config + "foo: 1\n")
+        self.assertEqual((code, len(err.splitlines())), (1, 1), err)
+
     def test_a_missing_file_is_named(self):
         code, _, err = self.run_binary("--check-config", "--config", "/no/such/file.yaml")
         self.assertEqual(code, 1)

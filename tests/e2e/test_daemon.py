@@ -76,6 +76,16 @@ class Dev(Case):
             agent.process.wait(5)
             wait_for(lambda: not os.path.exists(f"/proc/{children[0]}"), "the etcd child to die")
 
+    def test_dev_ignores_data_dir_and_etcd_variables(self):
+        config = self.config(data_dir=os.path.join(self.folder, "data"), on_stop="keep")
+        config["etcd"] = {}
+        agent = self.agent(config, arguments=["--dev"],
+                           env={**os.environ, "ETCD_LISTEN_CLIENT_URLS": "http://127.0.0.1:1"})
+        agent.await_listening()
+        wait_for(lambda: agent.try_get("/readyz")[0] == 200, "its etcd to answer")
+        self.assertEqual(agent.stop(), 0)
+        self.assertFalse(os.path.exists(config["data_dir"]))
+
 
 if __name__ == "__main__":
     unittest.main()
