@@ -62,6 +62,7 @@ CatalogBuilder::Change CatalogBuilder::ReplaceAll(const std::vector<etcd::KeyVal
     if (!entry.keys().empty() && !present.contains(entry.name())) vanished.push_back(entry.name());
   });
   change.services = differing.size() + vanished.size();
+  if (!first) change.missed = CountMissed(listed, differing, vanished, revision);
 
   if (first) {
     table_.RaiseFloor(revision);
@@ -87,6 +88,27 @@ CatalogBuilder::Change CatalogBuilder::ReplaceAll(const std::vector<etcd::KeyVal
   }
   for (const std::string& service : vanished) table_.Put(service, Shown(revision), {});
   return change;
+}
+
+// A key that is newer than what is known is ordinary news, and one that is gone may have been
+// deleted since, unless nothing at all has happened since.
+size_t CatalogBuilder::CountMissed(const std::vector<Listed>& listed,
+                                   const std::vector<std::pair<size_t, size_t>>& differing,
+                                   const std::vector<std::string>& vanished,
+                                   int64_t revision) const {
+  const bool nothing_since = revision == revision_;
+  if (nothing_since) return differing.size() + vanished.size();
+  return static_cast<size_t>(
+      std::count_if(differing.begin(), differing.end(), [&](const auto& range) {
+        const ServiceEntry* entry = table_.Find(listed[range.first].key.service);
+        return std::any_of(
+            &listed[range.first], &listed[range.first] + (range.second - range.first),
+            [&](const Listed& now) {
+              if (now.kv->mod_revision > revision_) return false;
+              const CatalogKey* known = entry == nullptr ? nullptr : entry->FindKey(now.key.id);
+              return known == nullptr || !now.SameAs(*known);
+            });
+      }));
 }
 
 CatalogBuilder::Change CatalogBuilder::Apply(const etcd::WatchBatch& batch) {

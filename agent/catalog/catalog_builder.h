@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "catalog/service_table.h"
@@ -32,6 +33,7 @@ class CatalogBuilder {
   };
   struct Change {
     size_t services = 0;             // that have a new entry
+    size_t missed = 0;               // of a list: of these, changes the watch should have told
     bool history_went_back = false;  // the list is older than what was known
     // Values that cannot be read; each is reported once, as long as it stands there.
     std::vector<Unreadable> unreadable;
@@ -60,6 +62,9 @@ class CatalogBuilder {
   struct Edit;    // a service while the events of a batch are applied to it
   struct Listed;  // one key of a list
 
+  size_t CountMissed(const std::vector<Listed>& listed,
+                     const std::vector<std::pair<size_t, size_t>>& differing,
+                     const std::vector<std::string>& vanished, int64_t revision) const;
   int64_t Shown(int64_t revision) const { return revision + offset_; }
   void ApplyTo(Edit& edit, const InstanceKey& key, const etcd::WatchEvent& event,
                Change& change) const;

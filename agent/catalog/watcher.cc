@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/step_thread.h"
+#include "etcd/endpoint_rotation.h"
 
 namespace rosterd {
 namespace {
@@ -35,6 +36,7 @@ Watcher::Watcher(Options options, etcd::Client& client, Latest<EtcdSnapshot>& se
       signal_(std::make_shared<WatchSignal>(clock)),
       random_(random),
       backoff_(options_.retry_base, options_.retry_cap),
+      slow_backoff_(options_.slow_base, options_.slow_cap),
       builder_(options_.prefix) {
   session_.Subscribe([signal = signal_] { signal->Knock(); });
 }
@@ -73,6 +75,7 @@ bool Watcher::List() {
     if (!answer.ok()) {
       if (reason == ListReason::kCheck) list_reason_ = ListReason::kNone;
       SetWatchOpen(false);
+      patient_ = etcd::NeedsPatience(answer.error().error_class);
       LogFailure("etcd does not list the catalog", answer.error());
       return false;
     }
@@ -84,10 +87,10 @@ bool Watcher::List() {
     if (other_cluster || change.history_went_back) {
       log_.Warn("etcd's history was replaced, its list is taken over",
                 {{"revision", answer->header.revision}, {"services_changed", change.services}});
-    } else if (reason == ListReason::kCheck && change.services > 0) {
-      metrics_.repairs.Increment(static_cast<double>(change.services));
+    } else if (reason == ListReason::kCheck && change.missed > 0) {
+      metrics_.repairs.Increment(static_cast<double>(change.missed));
       log_.Warn("the catalog differed from etcd and was repaired",
-                {{"revision", answer->header.revision}, {"services_changed", change.services}});
+                {{"revision", answer->header.revision}, {"services_changed", change.missed}});
     } else if (reason != ListReason::kCheck) {
       log_.Info("catalog listed", {{"reason", ToString(reason)},
                                    {"revision", answer->header.revision},
@@ -124,7 +127,10 @@ bool Watcher::Watch(std::stop_token stop) {
     list_reason_ = ListReason::kCheck;
     return true;
   }
-  if (watch_open_ && clock_.Now() - changed_at_ >= kStable) backoff_.Reset();
+  if (watch_open_ && clock_.Now() - changed_at_ >= kStable) {
+    backoff_.Reset();
+    slow_backoff_.Reset();
+  }
   const bool was_open = watch_open_;
   SetWatchOpen(false);
   if (stop.stop_requested() || list_reason_ != ListReason::kNone) return false;
@@ -134,6 +140,7 @@ bool Watcher::Watch(std::stop_token stop) {
               {{"revision", builder_.revision()}, {"compacted", end.compact_revision}});
   } else {
     if (was_open) last_failure_.clear();
+    patient_ = etcd::NeedsPatience(end.error_class);
     LogFailure(was_open ? "the watch broke" : "the watch does not open", end);
   }
   return false;
@@ -163,7 +170,9 @@ bool Watcher::OnBatch(const etcd::WatchBatch& batch, int64_t start) {
 }
 
 void Watcher::WaitToRetry(std::stop_token stop) {
-  signal_->Wait(std::move(stop), backoff_.Next(random_), [this] {
+  Backoff& backoff = patient_ ? slow_backoff_ : backoff_;
+  patient_ = false;
+  signal_->Wait(std::move(stop), backoff.Next(random_), [this] {
     const auto session = session_.Get();
     return session != nullptr && session->state == EtcdState::kConnected &&
            session->generation != tried_generation_;

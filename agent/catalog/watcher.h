@@ -34,6 +34,9 @@ class Watcher {
     // Between attempts, with full jitter.
     Duration retry_base = milliseconds(200);
     Duration retry_cap = seconds(2);
+    // The same after errors that wait for a person or for load to go away.
+    Duration slow_base = seconds(2);
+    Duration slow_cap = seconds(15);
     // Between two comparisons with etcd, +-10 %.
     Duration check_interval = std::chrono::minutes(10);
   };
@@ -83,6 +86,8 @@ class Watcher {
   // Owned by the watcher thread.
   Random random_;
   Backoff backoff_;
+  Backoff slow_backoff_;
+  bool patient_ = false;  // the last failure was one for slow_backoff_
   CatalogBuilder builder_;
   ListReason list_reason_ = ListReason::kStart;  // of the list that is due
   uint64_t cluster_id_ = 0;

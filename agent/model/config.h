@@ -66,7 +66,23 @@ struct EtcdConfig {
   std::vector<std::string> endpoints{"http://127.0.0.1:2379"};
   std::string prefix = "/services/";  // ends with a slash
   seconds lease_ttl{15};
+  std::string username;       // empty: none; with password_file
+  std::string password_file;  // read again when it changes
+  struct Tls {
+    std::string ca;           // file; empty: the system's
+    std::string cert;         // file; with `key`
+    std::string key;          // file
+    std::string server_name;  // empty: the endpoint's host
+    bool operator==(const Tls&) const = default;
+  } tls;
   bool operator==(const EtcdConfig&) const = default;
+};
+
+// See "guard" in docs/configuration.md.
+struct GuardConfig {
+  int max_drop_percent = 50;  // 100: off
+  Duration hold = seconds(30);
+  bool operator==(const GuardConfig&) const = default;
 };
 
 struct HttpConfig {
@@ -90,6 +106,7 @@ struct Config {
   HttpConfig http;
   std::string data_dir;  // empty: keep nothing
   OnStop on_stop = OnStop::kDeregister;
+  GuardConfig guard;
   LogConfig log;
   std::vector<std::shared_ptr<const ServiceConfig>> services;  // sorted by id, ids are unique
 };

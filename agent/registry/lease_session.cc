@@ -11,7 +11,6 @@ constexpr milliseconds kSoonestRetry{100};
 // A member that lags may not know a lease that another one just gave (etcd #6978, #13675).
 constexpr seconds kYoung{2};
 constexpr milliseconds kRecheckAfter{500};
-constexpr seconds kRegrantSpread{1};
 constexpr size_t kOldOnesKept = 8;
 
 // Errors that a person or etcd itself must end; asking often makes them worse.
@@ -144,7 +143,7 @@ LeaseSession::Event LeaseSession::Lose(TimePoint now) {
   fast_.Reset();
   slow_.Reset();
   // What killed our lease may have killed many: a fleet must not come back in one moment.
-  due_ = was_held ? now + RandomUpTo(kRegrantSpread, random_) : now;
+  due_ = was_held ? now + RandomUpTo(regrant_spread_, random_) : now;
   if (was_held) return Event::kLost;
   return was_adopting ? Event::kAdoptionFailed : Event::kNothing;
 }

@@ -61,6 +61,8 @@ class LeaseSession {
                     const etcd::Result<etcd::KeepAliveAnswer>& result);
   // Any other call was told that the lease is not there.
   Event OnLeaseNotFound(TimePoint now);
+  // Over how long agents that lose their lease now should spread their return.
+  void SpreadRegrant(Duration spread) { regrant_spread_ = spread; }
   // The connection is a new one: what failed on the old one need not wait.
   void OnNewConnection(TimePoint now);
 
@@ -96,6 +98,7 @@ class LeaseSession {
   bool grant_may_exist_ = false;   // a grant of lease_ had an unknown outcome
   bool failing_ = false;           // the last call failed
   std::vector<int64_t> old_ones_;  // newest last
+  Duration regrant_spread_ = seconds(1);
   Backoff fast_{milliseconds(200), seconds(2)};
   Backoff slow_{seconds(1), seconds(15)};
 };

@@ -169,7 +169,7 @@ OwnKey::Finding OwnKey::Evaluate(const Outlook& outlook) {
   repairing_ = false;
   SetState(stands ? RegistrationState::kRegistered : RegistrationState::kAbsent, "", outlook.wall);
   if (want_ == Want::kGone) {
-    const bool caught_up = source_ == Source::kCatalog || outlook.catalog == nullptr;
+    const bool caught_up = source_ == Source::kCatalog && outlook.catalog != nullptr;
     finding.forget = caught_up && outlook.now >= remember_until_;
     if (!finding.forget && caught_up) finding.next = remember_until_;
   }

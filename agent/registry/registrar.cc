@@ -49,6 +49,7 @@ LeaseView Registrar::MakeLeaseView() const {
 
 TimePoint Registrar::Step(TimePoint now) {
   if (TakeSnapshots(now)) evaluate_ = true;
+  lease_.SpreadRegrant(mass_loss_.Spread(now));
   OnLeaseEvent(lease_.Tick(now));
 
   const auto call = connected_ ? lease_.Due(now) : LeaseSession::Call{};
@@ -92,11 +93,21 @@ TimePoint Registrar::NextWrite(TimePoint now) const {
 }
 
 bool Registrar::TakeSnapshots(TimePoint now) {
-  const bool catalog_changed = keys_.SetCatalog(in_.catalog.Get());
+  const bool catalog_changed = TakeCatalog(now);
   const bool health_changed = keys_.SetHealth(in_.health.Get());
   auto etcd = in_.etcd.Get();
   if (etcd != etcd_ && etcd != nullptr) TakeEtcd(std::move(etcd), now);
   return catalog_changed || health_changed;
+}
+
+bool Registrar::TakeCatalog(TimePoint now) {
+  const auto catalog = in_.catalog.Get();
+  const int64_t before = keys_.catalog() == nullptr ? 0 : keys_.catalog()->etcd_revision();
+  if (!keys_.SetCatalog(catalog)) return false;
+  mass_loss_.See(catalog->instances(), now);
+  // A restored history may hold keys that we took out since, under leases of ours.
+  if (catalog->etcd_revision() < before) scan_at_ = {};
+  return true;
 }
 
 void Registrar::TakeEtcd(std::shared_ptr<const EtcdSnapshot> etcd, TimePoint now) {
@@ -105,7 +116,8 @@ void Registrar::TakeEtcd(std::shared_ptr<const EtcdSnapshot> etcd, TimePoint now
   }
   const bool is_new = etcd_ == nullptr || etcd->generation != etcd_->generation || !connected_;
   etcd_ = std::move(etcd);
-  connected_ = etcd_->state == EtcdState::kConnected;
+  // Without permission the lease can still be renewed: it is kept while a person mends that.
+  connected_ = etcd_->state == EtcdState::kConnected || etcd_->state == EtcdState::kDenied;
   if (!connected_ || !is_new) return;
   // What failed on the old connection need not wait; what etcd itself refused must.
   lease_.OnNewConnection(now);

@@ -23,6 +23,7 @@
 #include "registry/identity.h"
 #include "registry/lease_file.h"
 #include "registry/lease_session.h"
+#include "registry/mass_loss.h"
 #include "registry/own_keys.h"
 #include "registry/registrar_metrics.h"
 #include "registry/registration_log.h"
@@ -65,6 +66,7 @@ class Registrar {
   LeaseView MakeLeaseView() const;
   // Whether keys are to be evaluated.
   bool TakeSnapshots(TimePoint now);
+  bool TakeCatalog(TimePoint now);
   void TakeEtcd(std::shared_ptr<const EtcdSnapshot> etcd, TimePoint now);
   bool ScanIsDue(TimePoint now) const;
 
@@ -91,8 +93,9 @@ class Registrar {
   Random random_;
   LeaseSession lease_;
   OwnKeys keys_;
+  MassLoss mass_loss_;
   std::shared_ptr<const EtcdSnapshot> etcd_;
-  bool connected_ = false;
+  bool connected_ = false;  // calls may be made; a denial is said call by call
   uint64_t generation_ = 0;
   uint64_t cluster_id_ = 0;
   bool evaluate_ = true;

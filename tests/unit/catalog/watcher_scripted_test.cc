@@ -214,6 +214,14 @@ TEST_CASE("every ten minutes the catalog is compared with etcd and repaired") {
     CHECK(world.HasMetric("rosterd_catalog_repairs_total 1"));
     CHECK(world.CountLines("was repaired") == 1);
   }
+  SECTION("what changed while it was made is no repair; what the watch should have told is") {
+    client.lists.push_back(ListOf(23, {Kv("web", "a", 6), Kv("web", "b", 22), Kv("old", "a", 7)}));
+    client.watches.push_back(Breaking({CreatedAt(23)}));
+    world.watcher().RunOnce({});
+    CHECK(ServedOf(*world.catalog(), "web") == Served{"a:8080", "b:8080"});
+    CHECK(ServedOf(*world.catalog(), "api").empty());
+    CHECK(world.HasMetric("rosterd_catalog_repairs_total 1"));
+  }
   SECTION("no difference, no word") {
     client.lists.push_back(ListOf(20, {Kv("api", "a", 5), Kv("web", "a", 6)}));
     client.watches.push_back([&](std::stop_token, const OnBatch& on_batch) {

@@ -46,7 +46,8 @@ TEST_CASE("An empty file is a configuration with every default") {
         "services: []\n", "node:\netcd:\nhttp:\nlog:\nguard:\ninclude:\nservices: ~\n"}) {
     const Config config = Read(text);
     CHECK(config.node == NodeConfig{"web-01", "10.0.0.5", ""});
-    CHECK(config.etcd == EtcdConfig{{"http://127.0.0.1:2379"}, "/services/", seconds(15)});
+    CHECK(config.etcd == EtcdConfig{});
+    CHECK(config.guard == GuardConfig{});
     CHECK(config.http == HttpConfig{{"127.0.0.1:8500"}, {}});
     CHECK(config.data_dir.empty());
     CHECK(config.on_stop == OnStop::kDeregister);
