@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // How much later a change in etcd is visible in GET /services/NAME than in a bare gRPC watch of the
 // same process, in one run: a writer changes one key, a watch on a channel of its own notes when it
-// sees the change, and an HTTP client asks the agent over and over until it shows it.
-// Usage: change_latency ETCD_URL AGENT_HOST:PORT CHANGES
+// sees the change, and an HTTP client asks the agent over and over until it shows it. In a storm,
+// other keys under the prefix change at the same time; both watches see all of it.
+// Usage: change_latency ETCD_URL AGENT_HOST:PORT CHANGES [STORM_WRITES_PER_SECOND]
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -81,7 +82,44 @@ double Percentile(std::vector<double> values, double p) {
 
 double Microseconds(Duration d) { return static_cast<double>(d.count()) / 1000; }
 
-int Run(const std::string& url, const HostPort& agent_address, int changes) {
+// Changes other services' keys at a steady rate, in revisions of one change each.
+class Storm {
+ public:
+  Storm(const etcd::Endpoint& endpoint, int writes_per_second) {
+    if (writes_per_second == 0) return;
+    for (int n = 0; n < kWriters; ++n) {
+      writers_.emplace_back([this, endpoint, n, writes_per_second](std::stop_token stop) {
+        etcd::GrpcClient client(endpoint);
+        const Duration pause = Duration(seconds(1)) * kWriters / writes_per_second;
+        const std::string key = "/services/storm-" + std::to_string(n) + "/one";
+        int64_t mod_revision = 0;
+        TimePoint due = BootClock::now();
+        for (int round = 0; !stop.stop_requested(); ++round) {
+          etcd::GuardedWrite write;
+          write.key = key;
+          write.value = "10.0.0.2:" + std::to_string(1000 + round % 60'000);
+          write.expected_mod_revision = mod_revision;
+          const auto answer = client.Write({write}, seconds(5));
+          if (!answer.ok()) Die(answer.error().Describe());
+          mod_revision = answer->answers[0].done      ? answer->header.revision
+                         : answer->answers[0].current ? answer->answers[0].current->mod_revision
+                                                      : 0;
+          ++written_;
+          due += pause;
+          std::this_thread::sleep_until(due);
+        }
+      });
+    }
+  }
+  int64_t written() const { return written_; }
+
+ private:
+  static constexpr int kWriters = 16;
+  std::atomic<int64_t> written_{0};
+  std::vector<std::jthread> writers_;
+};
+
+int Run(const std::string& url, const HostPort& agent_address, int changes, int storm_rate) {
   const auto endpoint = etcd::ParseEndpoint(url);
   if (!endpoint.ok()) Die(std::string(endpoint.status().message()));
   etcd::GrpcClient writer(*endpoint);
@@ -90,15 +128,17 @@ int Run(const std::string& url, const HostPort& agent_address, int changes) {
 
   const auto start = writer.Ping(seconds(5));
   if (!start.ok()) Die(start.error().Describe());
+  const std::string key = "/services/bench/bench-" + std::to_string(::getpid());
   std::atomic<int64_t> seen_revision{0};
   std::atomic<int64_t> seen_at{0};
   std::atomic<bool> open{false};
   std::jthread watch([&](std::stop_token stop) {
-    (void)watched.Watch("/services/bench/", start->revision + 1, seconds(5), stop,
+    (void)watched.Watch("/services/", start->revision + 1, seconds(5), stop,
                         [&](const etcd::WatchBatch& batch) {
-                          if (!batch.events.empty()) {
+                          for (const etcd::WatchEvent& event : batch.events) {
+                            if (event.kv.key != key) continue;
                             seen_at = BootClock::now().time_since_epoch().count();
-                            seen_revision = batch.events.back().kv.mod_revision;
+                            seen_revision = event.kv.mod_revision;
                           }
                           open = true;
                           return true;
@@ -106,7 +146,8 @@ int Run(const std::string& url, const HostPort& agent_address, int changes) {
   });
   while (!open) std::this_thread::sleep_for(milliseconds(1));
 
-  const std::string key = "/services/bench/bench-" + std::to_string(::getpid());
+  const Storm storm(*endpoint, storm_rate);
+  const TimePoint storm_began = BootClock::now();
   std::vector<double> added, visible, bare;
   int64_t index = agent.Index();
   std::atomic<int64_t> mod_revision{0};
@@ -139,6 +180,8 @@ int Run(const std::string& url, const HostPort& agent_address, int changes) {
     std::this_thread::sleep_for(milliseconds(2));
   }
   watch.request_stop();
+  const double storm_s = Microseconds(BootClock::now() - storm_began) / 1e6;
+  std::printf("storm_per_s=%.0f\n", static_cast<double>(storm.written()) / storm_s);
   std::printf(
       "bare_p50_us=%.0f\nadded_p50_us=%.0f\nadded_p99_us=%.0f\nvisible_p50_us=%.0f\nvisible_p99_us="
       "%.0f\n",
@@ -151,11 +194,12 @@ int Run(const std::string& url, const HostPort& agent_address, int changes) {
 }  // namespace rosterd
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fprintf(stderr, "usage: change_latency ETCD_URL AGENT_HOST:PORT CHANGES\n");
+  if (argc != 4 && argc != 5) {
+    std::fprintf(stderr,
+                 "usage: change_latency ETCD_URL AGENT_HOST:PORT CHANGES [WRITES_PER_SECOND]\n");
     return 2;
   }
   const auto agent = rosterd::ParseHostPort(argv[2]);
   if (!agent.ok()) rosterd::Die(std::string(agent.status().message()));
-  return rosterd::Run(argv[1], *agent, std::atoi(argv[3]));
+  return rosterd::Run(argv[1], *agent, std::atoi(argv[3]), argc == 5 ? std::atoi(argv[4]) : 0);
 }
