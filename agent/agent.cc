@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent.h"
 
+#include <algorithm>
 #include <optional>
 #include <random>
 #include <utility>
@@ -19,8 +20,8 @@
 #include "health/health_checker.h"
 #include "health/http_probe.h"
 #include "http/server.h"
+#include "kept_state.h"
 #include "registry/identity.h"
-#include "registry/lease_file.h"
 #include "registry/registrar.h"
 #include "reload.h"
 
@@ -31,29 +32,12 @@ namespace {
 constexpr milliseconds kListTimeout{5000};
 // How long a call to etcd in flight may go on when the agent stops, before it is cancelled.
 constexpr milliseconds kStopPatience{600};
+// Of the 2 s that a stop may take, what is left at the end may go into the last save.
+constexpr milliseconds kStopWithoutMargin{1800};
 
 Random Seeded() { return Random(std::random_device{}()); }
 
-// Who we are in etcd: a successor with the same data_dir keeps its predecessor's uuid.
-struct Past {
-  std::unique_ptr<LeaseFile> file;
-  std::optional<LeaseRecord> record;
-};
-
-absl::StatusOr<Past> OpenDataDir(const Config& config, Log& log) {
-  Past past;
-  if (config.data_dir.empty()) return past;
-  ASSIGN_OR_RETURN(past.file, LeaseFile::Open(config.data_dir));
-  auto record = past.file->Load(config.etcd.prefix, config.node.name);
-  if (record.ok()) {
-    past.record = std::move(*record);
-  } else {
-    log.Warn("starting without what the last run left behind",
-             {{"reason", std::string(record.status().message())}});
-  }
-  return past;
-}
-
+// A successor with the same data_dir keeps its predecessor's uuid.
 Identity MakeIdentity(const Config& config, const std::optional<LeaseRecord>& past) {
   Identity identity;
   identity.node = config.node.name;
@@ -69,24 +53,44 @@ Identity MakeIdentity(const Config& config, const std::optional<LeaseRecord>& pa
 // In the order of the flow; destroyed in the reverse order, after Stop() has ended every thread.
 struct Agent::Parts {
   Parts(std::shared_ptr<const Config> first, Log& l, std::unique_ptr<const Clock> c,
-        etcd::ClientFactory factory, std::unique_ptr<HttpProbe> probe, Past before)
+        etcd::ClientFactory factory, std::shared_ptr<etcd::Credentials> credentials,
+        std::unique_ptr<HttpProbe> probe, std::unique_ptr<Metrics> m, std::unique_ptr<KeptState> k)
       : log(l),
         clock_owner(std::move(c)),
         clock(*clock_owner),
+        metrics_owner(std::move(m)),
+        metrics(*metrics_owner),
+        kept(std::move(k)),
         session_thread("session", clock, [this](TimePoint now) { return session.Step(now); }),
         registrar_thread("registrar", clock, [this](TimePoint now) { return registrar.Step(now); }),
+        keeper_thread("keeper", clock, [this](TimePoint now) { return kept->Step(now); }),
         config(std::move(first)),
-        past(std::move(before)),
-        session(config.Get()->etcd.endpoints, std::move(factory), clock, log, metrics, Seeded()),
-        watcher(Watcher::Options{.prefix = config.Get()->etcd.prefix, .call_timeout = kListTimeout},
-                session, session.state(), clock, log, metrics, Seeded()),
+        session(config.Get()->etcd.endpoints, std::move(factory), clock, log, metrics, Seeded(),
+                std::move(credentials)),
+        watcher(
+            Watcher::Options{.prefix = config.Get()->etcd.prefix,
+                             .call_timeout = kListTimeout,
+                             .lease_ttl = config.Get()->etcd.lease_ttl,
+                             .guard = config.Get()->guard,
+                             .before_new_offset =
+                                 [this](const Catalog& next) { kept->SaveBeforeShowing(next); }},
+            session, session.state(), clock, log, metrics, Seeded()),
         checker(clock, log, metrics, std::move(probe), std::random_device{}()),
         registrar(Registrar::Inputs{session, clock, watcher.catalogs(), checker.snapshots(),
-                                    session.state(), log, metrics, past.file.get()},
-                  MakeIdentity(*config.Get(), past.record), past.record),
+                                    session.state(), log, metrics, kept->lease_file()},
+                  MakeIdentity(*config.Get(), kept->inheritance().lease),
+                  kept->inheritance().lease),
         api(api::Sources{watcher.catalogs(), checker.snapshots(), registrar.registrations(),
-                         session.state(), config, clock, metrics, [this] { return Loops(); }},
+                         session.state(), config, clock, metrics, [this] { return Loops(); },
+                         kept->inheritance().catalog_answered},
             ROSTERD_VERSION) {
+    kept->Follow(watcher.catalogs(), session.state(), checker.snapshots());
+    Inheritance& left = kept->inheritance();
+    if (left.catalog) watcher.Restore(*std::exchange(left.catalog, std::nullopt));
+    if (left.health) checker.Restore(*std::exchange(left.health, std::nullopt));
+    const auto wake_keeper = [this] { keeper_thread.Wake(); };
+    watcher.catalogs().Subscribe(wake_keeper);
+    checker.snapshots().Subscribe(wake_keeper);
     session.SetWake([this] { session_thread.Wake(); });
     const auto wake_registrar = [this] { registrar_thread.Wake(); };
     watcher.catalogs().Subscribe(wake_registrar);
@@ -105,12 +109,14 @@ struct Agent::Parts {
   Log& log;
   const std::unique_ptr<const Clock> clock_owner;
   const Clock& clock;
+  const std::unique_ptr<Metrics> metrics_owner;
+  Metrics& metrics;
+  const std::unique_ptr<KeptState> kept;
   // Woken by what is published below, so they outlive it; their loops end in Stop().
   StepThread session_thread;
   StepThread registrar_thread;
-  Metrics metrics;
+  StepThread keeper_thread;
   Latest<Config> config;
-  Past past;
   etcd::Session session;
   Watcher watcher;
   HealthChecker checker;
@@ -122,12 +128,18 @@ struct Agent::Parts {
 
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(std::shared_ptr<const Config> config,
                                                      Log& log) {
-  ASSIGN_OR_RETURN(Past past, OpenDataDir(*config, log));
+  auto clock = std::make_unique<const SystemClock>();
+  auto metrics = std::make_unique<Metrics>();
+  ASSIGN_OR_RETURN(std::unique_ptr<KeptState> kept,
+                   KeptState::Open(*config, *clock, log, *metrics));
+  ASSIGN_OR_RETURN(std::shared_ptr<etcd::CredentialFiles> credentials,
+                   etcd::CredentialFiles::Open(config->etcd));
   ASSIGN_OR_RETURN(
       etcd::ClientFactory factory,
-      etcd::MakeGrpcClientFactory(config->etcd.endpoints,
-                                  etcd::GrpcClient::Options{.ping_key = config->etcd.prefix}));
-  auto clock = std::make_unique<const SystemClock>();
+      etcd::MakeGrpcClientFactory(
+          config->etcd.endpoints,
+          etcd::GrpcClient::Options{.ping_key = config->etcd.prefix, .settings = config->etcd},
+          credentials));
   ASSIGN_OR_RETURN(std::unique_ptr<HttpProbe> probe, HttpProbe::Create(*clock));
   http::Server::Options front;
   front.listen = config->http.listen;
@@ -135,7 +147,8 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(std::shared_ptr<const Confi
   front.allowed_hosts = config->http.allowed_hosts;
 
   auto parts = std::make_unique<Parts>(std::move(config), log, std::move(clock), std::move(factory),
-                                       std::move(probe), std::move(past));
+                                       std::move(credentials), std::move(probe), std::move(metrics),
+                                       std::move(kept));
   ASSIGN_OR_RETURN(parts->server, http::Server::Create(std::move(front), parts->api.handler(),
                                                        parts->clock, log, parts->metrics));
   return std::unique_ptr<Agent>(new Agent(std::move(parts)));
@@ -153,6 +166,7 @@ void Agent::Start() {
   p.checker.Start();
   p.watcher.Start();
   p.registrar_thread.Start();
+  p.keeper_thread.Start();
   p.server->Start();
   for (const std::string& address : p.server->addresses()) {
     p.log.Info("listening", {{"address", address}});
@@ -164,6 +178,7 @@ void Agent::Reload(const Config& loaded) {
   auto next = std::make_shared<const Config>(std::move(plan.config));
   parts_->log.Set(next->log.level, next->log.format);
   parts_->server->SetAllowedHosts(next->http.allowed_hosts);
+  parts_->watcher.SetGuard(next->guard);
   parts_->checker.Apply(next);
   parts_->config.Publish(next);
   for (const std::string& setting : plan.needs_restart) {
@@ -177,6 +192,7 @@ void Agent::Stop(OnStop mode) {
   Parts& p = *parts_;
   if (!p.running) return;
   p.running = false;
+  const TimePoint began = p.clock.Now();
   if (p.registrar_thread.StopWithin(kStopPatience)) {
     p.registrar.Stop(mode);
   } else {
@@ -190,6 +206,8 @@ void Agent::Stop(OnStop mode) {
   p.session.Stop();
   p.watcher.Stop();
   p.session_thread.Stop();
+  p.keeper_thread.Stop();
+  p.kept->Finish(kStopWithoutMargin - (p.clock.Now() - began));
   p.server->Stop();
 }
 

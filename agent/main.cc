@@ -72,6 +72,9 @@ int PrintChecked(const Flags& flags) {
 // A private etcd is another world: what data_dir remembers of the real one must survive a try.
 void UseDevServer(const std::string& endpoint, Config& config) {
   config.etcd.endpoints = {endpoint};
+  config.etcd.username.clear();
+  config.etcd.password_file.clear();
+  config.etcd.tls = {};
   config.data_dir.clear();
   config.on_stop = OnStop::kDeregister;
 }

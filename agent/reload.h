@@ -14,7 +14,8 @@ struct ReloadPlan {
   std::vector<std::string> needs_restart;  // changed settings that kept their old value
 };
 
-// Takes services, log and allowed_hosts from `loaded`; everything else stays as it is in `running`.
+// Takes services, guard, log and allowed_hosts from `loaded`; everything else stays as it is in
+// `running`.
 ReloadPlan PlanReload(const Config& running, const Config& loaded);
 
 }  // namespace rosterd

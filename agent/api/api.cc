@@ -50,6 +50,7 @@ Views Api::TakeViews() const {
   // Last, so that no snapshot is younger than `now`.
   views.now = sources_.clock.Now();
   views.started = started_;
+  views.disk_answer = sources_.disk_answer;
   views.version = version_;
   return views;
 }

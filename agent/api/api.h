@@ -26,6 +26,7 @@ struct Sources {
   const Clock& clock;
   Metrics& metrics;
   std::function<std::vector<LoopTurn>()> loops;  // thread-safe, does not wait; empty: none
+  TimePoint disk_answer{};                       // as in Views
 };
 
 // Handle() and its handler: owned by the http thread.

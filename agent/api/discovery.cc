@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/discovery.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -72,10 +73,17 @@ http::Answer NotFound(const Views& views, const std::string& service, const Serv
   return answer;
 }
 
-std::vector<const Instance*> Filtered(const ServiceEntry& entry, const InstanceFilter& filter) {
-  std::vector<const Instance*> instances = entry.ServedInstances();
-  std::erase_if(instances, [&](const Instance* instance) { return !filter.Admits(*instance); });
+std::vector<ServedInstance> Filtered(const ServiceEntry& entry, const InstanceFilter& filter) {
+  std::vector<ServedInstance> instances = entry.ServedInstances();
+  std::erase_if(instances,
+                [&](const ServedInstance& served) { return !filter.Admits(*served.instance); });
   return instances;
+}
+
+// How many of the answer's instances are gone from etcd and kept by the guard.
+http::Answer WithHeld(http::Answer answer, size_t held) {
+  if (held > 0) answer.headers.emplace_back("X-Rosterd-Held", std::to_string(held));
+  return answer;
 }
 
 }  // namespace
@@ -100,11 +108,15 @@ http::Answer ShowService(const Views& views, const http::Request& request,
       auto body =
           std::make_shared<const std::string>(RenderService(service, entry->index(), instances));
       const std::string etag = EntityTag(*body);
-      return Found(views, request, entry->index(), etag, std::move(body));
+      const auto held = std::count_if(instances.begin(), instances.end(),
+                                      [](const ServedInstance& served) { return served.held; });
+      return WithHeld(Found(views, request, entry->index(), etag, std::move(body)),
+                      static_cast<size_t>(held));
     }
   }
   const ServiceEntry::Body& whole = entry->body();
-  return Found(views, request, entry->index(), whole.etag, {entry, &whole.json});
+  return WithHeld(Found(views, request, entry->index(), whole.etag, {entry, &whole.json}),
+                  entry->held());
 }
 
 }  // namespace rosterd::api

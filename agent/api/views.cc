@@ -26,14 +26,16 @@ std::string_view ToString(CatalogState state) {
 
 CatalogState StateOfCatalog(const Views& views) {
   if (views.catalog == nullptr) return CatalogState::kNone;
-  const bool live = views.catalog->watch_open() && EtcdHasAnswered(views) &&
-                    views.etcd->state == EtcdState::kConnected &&
-                    views.now - views.etcd->last_answer < kLiveFor;
+  const bool live =
+      views.catalog->watch_open() && EtcdHasAnswered(views) &&
+      (views.etcd->state == EtcdState::kConnected || views.etcd->state == EtcdState::kDenied) &&
+      views.now - views.etcd->last_answer < kLiveFor;
   return live ? CatalogState::kLive : CatalogState::kStale;
 }
 
 Duration AgeOfCatalog(const Views& views) {
-  const TimePoint since = EtcdHasAnswered(views) ? views.etcd->last_answer : views.started;
+  TimePoint since = EtcdHasAnswered(views) ? views.etcd->last_answer : views.started;
+  if (views.catalog != nullptr && views.catalog->from_disk()) since = views.disk_answer;
   return std::max(views.now - since, Duration::zero());
 }
 

@@ -36,7 +36,8 @@ struct Views {
   std::shared_ptr<const Config> config;
   std::vector<LoopTurn> loops;
   TimePoint now{};
-  TimePoint started{};  // when the agent came up
+  TimePoint started{};      // when the agent came up
+  TimePoint disk_answer{};  // etcd's last answer to the run that left a catalog on disk
   std::string_view version;
 };
 
@@ -46,7 +47,8 @@ enum class CatalogState { kNone, kStale, kLive };
 std::string_view ToString(CatalogState state);
 // Live: the watch is open and etcd has answered less than kLiveFor ago.
 CatalogState StateOfCatalog(const Views& views);
-// Since etcd's last answer; since the start of the agent when there was none. Never negative.
+// Since etcd's last answer; of a catalog from disk, that to the run that left it; since the start
+// of the agent when there was none. Never negative.
 Duration AgeOfCatalog(const Views& views);
 // For a person: "no catalog yet: etcd http://127.0.0.1:2379: connection refused".
 std::string WhyNoCatalog(const Views& views);

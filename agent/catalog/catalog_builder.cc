@@ -2,6 +2,7 @@
 #include "catalog/catalog_builder.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <tuple>
@@ -11,7 +12,7 @@ namespace rosterd {
 
 struct CatalogBuilder::Edit {
   std::vector<CatalogKey> keys;
-  int64_t index = 0;
+  int64_t last_change = 0;
   bool changed = false;
 };
 
@@ -25,19 +26,37 @@ struct CatalogBuilder::Listed {
   }
 };
 
-CatalogBuilder::CatalogBuilder(std::string prefix, size_t max_ended)
-    : prefix_(std::move(prefix)), table_(max_ended) {}
+namespace {
+
+size_t CountServed(const std::vector<CatalogKey>& keys) {
+  return static_cast<size_t>(
+      std::count_if(keys.begin(), keys.end(), [](const CatalogKey& key) { return key.served(); }));
+}
+
+}  // namespace
+
+CatalogBuilder::CatalogBuilder(std::string prefix, size_t max_ended, Guard guard)
+    : prefix_(std::move(prefix)), table_(max_ended), guard_(std::move(guard)) {}
 
 CatalogBuilder::Change CatalogBuilder::ReplaceAll(const std::vector<etcd::KeyValue>& kvs,
-                                                  int64_t revision) {
+                                                  int64_t revision, uint64_t cluster_id) {
   const bool first = revision_ == 0;
+  const bool restored = std::exchange(from_disk_, false);
+  const int64_t restored_revision = revision_;
+  const int64_t shown = Shown(revision_);
+  const bool other_history = revision < revision_ || (cluster_id != 0 && cluster_id != cluster_id_);
   Change change;
   change.history_went_back = revision < revision_;
+  cluster_id_ = cluster_id;
 
   std::vector<Listed> listed;
   listed.reserve(kvs.size());
+  losses_.Reset();
   for (const etcd::KeyValue& kv : kvs) {
-    if (auto key = ParseKey(prefix_, kv.key)) listed.push_back({std::move(*key), &kv});
+    auto key = ParseKey(prefix_, kv.key);
+    if (!key) continue;
+    listed.push_back({std::move(*key), &kv});
+    losses_.AddListed(kv.lease);
   }
   std::sort(listed.begin(), listed.end(), [](const Listed& a, const Listed& b) {
     return std::tie(a.key.service, a.key.id) < std::tie(b.key.service, b.key.id);
@@ -51,10 +70,15 @@ CatalogBuilder::Change CatalogBuilder::ReplaceAll(const std::vector<etcd::KeyVal
     while (end < listed.size() && listed[end].key.service == service) ++end;
     present.insert(service);
     const ServiceEntry* entry = table_.Find(service);
+    std::vector<Unreadable> unreadable;
     if (entry == nullptr || entry->keys().size() != end - begin ||
         !std::equal(entry->keys().begin(), entry->keys().end(), &listed[begin],
-                    [](const CatalogKey& known, const Listed& now) { return now.SameAs(known); })) {
+                    [&](const CatalogKey& known, const Listed& now) {
+                      return now.SameAs(known) && (!restored || StillReads(known, now, unreadable));
+                    })) {
       differing.emplace_back(begin, end);
+    } else {
+      std::move(unreadable.begin(), unreadable.end(), std::back_inserter(change.unreadable));
     }
   }
   std::vector<std::string> vanished;
@@ -62,15 +86,18 @@ CatalogBuilder::Change CatalogBuilder::ReplaceAll(const std::vector<etcd::KeyVal
     if (!entry.keys().empty() && !present.contains(entry.name())) vanished.push_back(entry.name());
   });
   change.services = differing.size() + vanished.size();
-  if (!first) change.missed = CountMissed(listed, differing, vanished, revision);
+  if (!first && !restored) change.missed = CountMissed(listed, differing, vanished, revision);
 
   if (first) {
     table_.RaiseFloor(revision);
   } else {
     // A difference needs an index above all that was shown, or who has seen that would miss it.
-    offset_ = std::max(offset_, Shown(revision_) + (change.services > 0 ? 1 : 0) - revision);
+    offset_ = std::max(offset_, shown + (change.services > 0 ? 1 : 0) - revision);
   }
-  if (first || change.services > 0 || revision != revision_) snapshot_.reset();
+  if (restored && other_history) {
+    offset_ = std::max(offset_, shown + kUnsavedRoom - revision);
+  }
+  if (first || restored || change.services > 0 || revision != revision_) snapshot_.reset();
   revision_ = listed_revision_ = revision;
 
   for (const auto& [begin, end] : differing) {
@@ -81,13 +108,51 @@ CatalogBuilder::Change CatalogBuilder::ReplaceAll(const std::vector<etcd::KeyVal
     int64_t index = first ? 0 : Shown(revision);
     for (size_t i = begin; i < end; ++i) {
       const auto& [key, kv] = listed[i];
-      keys.push_back(Read(key, *kv, entry == nullptr ? nullptr : entry->FindKey(key.id), change));
+      const bool reuse = entry != nullptr && !restored;
+      keys.push_back(Read(key, *kv, reuse ? entry->FindKey(key.id) : nullptr, change));
       if (first) index = std::max(index, kv->mod_revision);
+      guard_.OnPut(service, key.id);
     }
-    table_.Put(service, index, std::move(keys));
+    Put(service, index, std::move(keys));
   }
-  for (const std::string& service : vanished) table_.Put(service, Shown(revision), {});
+  for (const std::string& service : vanished) Put(service, Shown(revision), {});
+  if (restored) {
+    table_.RaiseFloor(Shown(revision));
+    if (other_history || revision != restored_revision) RaiseAll(Shown(revision));
+  }
   return change;
+}
+
+bool CatalogBuilder::StillReads(const CatalogKey& known, const Listed& now,
+                                std::vector<Unreadable>& unreadable) {
+  const auto instance = DecodeInstance(now.key, now.kv->value);
+  if (!instance.ok()) {
+    unreadable.push_back({now.kv->key, std::string(instance.status().message())});
+    return known.instance == nullptr;
+  }
+  return known.instance != nullptr && *known.instance == *instance;
+}
+
+void CatalogBuilder::RaiseAll(int64_t index) {
+  std::vector<std::pair<std::string, std::vector<CatalogKey>>> services;
+  table_.ForEach([&](const ServiceEntry& entry) {
+    if (entry.index() < index) services.emplace_back(entry.name(), entry.keys());
+  });
+  for (auto& [service, keys] : services) Put(service, index, std::move(keys));
+  table_.RaiseIndex(index);
+}
+
+void CatalogBuilder::Restore(SavedCatalog saved) {
+  revision_ = listed_revision_ = saved.revision;
+  offset_ = saved.offset;
+  cluster_id_ = saved.cluster_id;
+  from_disk_ = true;
+  table_.RaiseFloor(saved.floor);
+  for (SavedCatalog::Service& service : saved.services) {
+    table_.Put(service.name, service.index, std::move(service.keys));
+  }
+  table_.RaiseIndex(saved.index);
+  snapshot_.reset();
 }
 
 // A key that is newer than what is known is ordinary news, and one that is gone may have been
@@ -111,7 +176,7 @@ size_t CatalogBuilder::CountMissed(const std::vector<Listed>& listed,
       }));
 }
 
-CatalogBuilder::Change CatalogBuilder::Apply(const etcd::WatchBatch& batch) {
+CatalogBuilder::Change CatalogBuilder::Apply(const etcd::WatchBatch& batch, TimePoint now) {
   Change change;
   // The header of an answer with events may be ahead of them. Only an empty one, which the server
   // sends in turn with the events, tells that nothing is missing up to its revision.
@@ -124,25 +189,63 @@ CatalogBuilder::Change CatalogBuilder::Apply(const etcd::WatchBatch& batch) {
     const auto [slot, added] = edits.try_emplace(key->service);
     if (added) {
       if (const ServiceEntry* entry = table_.Find(key->service)) {
-        slot->second = {entry->keys(), entry->index(), false};
+        slot->second = {entry->keys(), entry->last_change(), false};
       } else {
-        slot->second.index = table_.floor();
+        slot->second.last_change = table_.floor();
       }
     }
     ApplyTo(slot->second, *key, event, change);
   }
+  const auto held_more = guard_.OnLosses(losses_.Take(), now, [&](const std::string& service) {
+    const auto edit = edits.find(service);
+    if (edit != edits.end()) return CountServed(edit->second.keys);
+    const ServiceEntry* entry = table_.Find(service);
+    return entry == nullptr ? 0 : CountServed(entry->keys());
+  });
+  if (reached > revision_) snapshot_.reset();
+  revision_ = std::max(revision_, reached);
   for (auto& [service, edit] : edits) {
     if (!edit.changed) continue;
-    table_.Put(service, edit.index, std::move(edit.keys));
+    Put(service, edit.last_change, std::move(edit.keys));
     ++change.services;
   }
-  if (reached > revision_ || change.services > 0) snapshot_.reset();
-  revision_ = std::max(revision_, reached);
+  for (const std::string& service : held_more) {
+    const auto edit = edits.find(service);
+    if (edit != edits.end() && edit->second.changed) continue;
+    PutAgain(service);
+    ++change.services;
+  }
   return change;
 }
 
+CatalogBuilder::Change CatalogBuilder::Release(TimePoint now) {
+  Change change;
+  for (const std::string& service : guard_.Release(now)) {
+    PutAgain(service);
+    ++change.services;
+  }
+  return change;
+}
+
+void CatalogBuilder::Put(const std::string& service, int64_t last_change,
+                         std::vector<CatalogKey> keys) {
+  const ServiceEntry* entry = table_.Find(service);
+  auto held = guard_.HeldOf(service);
+  const ShownIndex next = NextIndex(entry == nullptr ? 0 : entry->index(), last_change,
+                                    Shown(revision_), !held.empty());
+  table_.Put(service, next.index, std::move(keys), {std::move(held), next.last_change});
+  snapshot_.reset();
+}
+
+void CatalogBuilder::PutAgain(const std::string& service) {
+  const ServiceEntry* entry = table_.Find(service);
+  // Null: it ended so long ago that it was forgotten.
+  Put(service, entry == nullptr ? table_.floor() : entry->last_change(),
+      entry == nullptr ? std::vector<CatalogKey>() : entry->keys());
+}
+
 void CatalogBuilder::ApplyTo(Edit& edit, const InstanceKey& key, const etcd::WatchEvent& event,
-                             Change& change) const {
+                             Change& change) {
   const auto place =
       std::lower_bound(edit.keys.begin(), edit.keys.end(), key.id,
                        [](const CatalogKey& k, const std::string& id) { return k.id < id; });
@@ -153,15 +256,22 @@ void CatalogBuilder::ApplyTo(Edit& edit, const InstanceKey& key, const etcd::Wat
 
   if (event.kind == etcd::WatchEvent::Kind::kDelete) {
     if (!known) return;
+    losses_.OnDelete(revision, key.service, *place);
     edit.keys.erase(place);
-  } else if (known) {
-    *place = Read(key, event.kv, &*place, change);
   } else {
     // Older than the service's last change: it may have been deleted since.
-    if (Shown(revision) < edit.index) return;
-    edit.keys.insert(place, Read(key, event.kv, nullptr, change));
+    if (!known && Shown(revision) < edit.last_change) return;
+    CatalogKey* const before = known ? &*place : nullptr;
+    losses_.OnPut(revision, key.service, key.id, before, event.kv.lease);
+    guard_.OnPut(key.service, key.id);
+    CatalogKey now = Read(key, event.kv, before, change);
+    if (known) {
+      *place = std::move(now);
+    } else {
+      edit.keys.insert(place, std::move(now));
+    }
   }
-  edit.index = std::max(edit.index, Shown(revision));
+  edit.last_change = std::max(edit.last_change, Shown(revision));
   edit.changed = true;
 }
 
@@ -181,6 +291,20 @@ CatalogKey CatalogBuilder::Read(const InstanceKey& key, const etcd::KeyValue& kv
   return read;
 }
 
+std::optional<CatalogBuilder::Newest> CatalogBuilder::FindNewest() const {
+  const ServiceEntry* service = nullptr;
+  const CatalogKey* newest = nullptr;
+  table_.ForEach([&](const ServiceEntry& entry) {
+    for (const CatalogKey& key : entry.keys()) {
+      if (newest != nullptr && key.mod_revision <= newest->mod_revision) continue;
+      service = &entry;
+      newest = &key;
+    }
+  });
+  if (newest == nullptr) return std::nullopt;
+  return Newest{FormatKey(prefix_, service->name(), newest->id), newest->mod_revision};
+}
+
 void CatalogBuilder::SetWatchOpen(bool open) {
   if (watch_open_ != open) snapshot_.reset();
   watch_open_ = open;
@@ -196,7 +320,10 @@ std::shared_ptr<const Catalog> CatalogBuilder::Snapshot() {
     catalog->floor_ = table_.floor();
     catalog->services_ = table_.services();
     catalog->instances_ = table_.instances();
+    catalog->held_ = guard_.held();
     catalog->watch_open_ = watch_open_;
+    catalog->from_disk_ = from_disk_;
+    catalog->cluster_id_ = cluster_id_;
     snapshot_ = std::move(catalog);
   }
   return snapshot_;

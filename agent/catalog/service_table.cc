@@ -12,6 +12,8 @@ size_t CountUnreadable(const ServiceEntry& entry) {
                     [](const CatalogKey& key) { return key.instance == nullptr; }));
 }
 
+bool Ended(const ServiceEntry& entry) { return entry.keys().empty() && entry.held() == 0; }
+
 }  // namespace
 
 const ServiceEntry* ServiceTable::Find(std::string_view service) const {
@@ -28,7 +30,8 @@ void ServiceTable::ForEach(const std::function<void(const ServiceEntry&)>& visit
   }
 }
 
-void ServiceTable::Put(const std::string& service, int64_t index, std::vector<CatalogKey> keys) {
+void ServiceTable::Put(const std::string& service, int64_t index, std::vector<CatalogKey> keys,
+                       HeldInstances held) {
   Catalog::Shard& shard = Writable(Catalog::ShardOf(service));
   auto it = shard.find(service);
   if (it != shard.end()) {
@@ -36,12 +39,13 @@ void ServiceTable::Put(const std::string& service, int64_t index, std::vector<Ca
     Uncount(*it->second);
   }
   keys.shrink_to_fit();
-  auto entry = std::make_shared<const ServiceEntry>(service, index, std::move(keys));
+  auto entry =
+      std::make_shared<const ServiceEntry>(service, index, std::move(keys), std::move(held));
   services_ += entry->served() > 0 ? 1 : 0;
   instances_ += entry->served();
   unreadable_ += CountUnreadable(*entry);
   largest_index_ = std::max(largest_index_, index);
-  const bool ended = entry->keys().empty();
+  const bool ended = Ended(*entry);
   shard.insert_or_assign(service, std::move(entry));
   if (ended) {
     ended_.emplace(index, service);
@@ -50,6 +54,8 @@ void ServiceTable::Put(const std::string& service, int64_t index, std::vector<Ca
 }
 
 void ServiceTable::RaiseFloor(int64_t index) { floor_ = std::max(floor_, index); }
+
+void ServiceTable::RaiseIndex(int64_t index) { largest_index_ = std::max(largest_index_, index); }
 
 std::array<std::shared_ptr<const Catalog::Shard>, Catalog::kShards> ServiceTable::Share() {
   std::array<std::shared_ptr<const Catalog::Shard>, Catalog::kShards> shards;
@@ -73,7 +79,7 @@ void ServiceTable::Uncount(const ServiceEntry& entry) {
   services_ -= entry.served() > 0 ? 1 : 0;
   instances_ -= entry.served();
   unreadable_ -= CountUnreadable(entry);
-  if (entry.keys().empty()) ended_.erase({entry.index(), entry.name()});
+  if (Ended(entry)) ended_.erase({entry.index(), entry.name()});
 }
 
 void ServiceTable::ForgetOldest() {

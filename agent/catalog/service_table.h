@@ -27,15 +27,18 @@ class ServiceTable {
   // Null: never seen, or forgotten. Valid until the service is put again.
   const ServiceEntry* Find(std::string_view service) const;
   void ForEach(const std::function<void(const ServiceEntry&)>& visit) const;
-  // `keys` sorted by id; none: the service has ended. Its index never goes down.
-  void Put(const std::string& service, int64_t index, std::vector<CatalogKey> keys);
+  // `keys` sorted by id; none, and none held: the service has ended. Its index never goes down.
+  void Put(const std::string& service, int64_t index, std::vector<CatalogKey> keys,
+           HeldInstances held = {});
   void RaiseFloor(int64_t index);
+  // For index() to show at least this.
+  void RaiseIndex(int64_t index);
 
   // The shards as they are now; from here on they are copied before they are written to.
   std::array<std::shared_ptr<const Catalog::Shard>, Catalog::kShards> Share();
 
   size_t services() const { return services_; }    // with at least one served instance
-  size_t instances() const { return instances_; }  // served
+  size_t instances() const { return instances_; }  // served, held ones included
   size_t unreadable() const { return unreadable_; }
   // Largest index of any service; the floor while there was none.
   int64_t index() const { return largest_index_ > 0 ? largest_index_ : floor_; }

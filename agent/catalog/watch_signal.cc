@@ -23,6 +23,11 @@ std::stop_token WatchSignal::BeginWatch(TimePoint due) {
   return watch_.get_token();
 }
 
+void WatchSignal::SetDue(TimePoint due) {
+  std::lock_guard lock(mutex_);
+  due_ = due;
+}
+
 void WatchSignal::EndWatch() {
   std::stop_source ended{std::nostopstate};
   {

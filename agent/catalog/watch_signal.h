@@ -24,6 +24,8 @@ class WatchSignal {
   // The token that ends the watch about to begin, at the first Knock() after `due` or at once by
   // EndWatch().
   std::stop_token BeginWatch(TimePoint due);
+  // For the watch that goes on.
+  void SetDue(TimePoint due);
   void EndWatch();
 
   // Returns when `ready()` holds (asked at the start and at every Knock), after `limit`, or on

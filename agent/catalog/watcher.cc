@@ -37,11 +37,21 @@ Watcher::Watcher(Options options, etcd::Client& client, Latest<EtcdSnapshot>& se
       random_(random),
       backoff_(options_.retry_base, options_.retry_cap),
       slow_backoff_(options_.slow_base, options_.slow_cap),
-      builder_(options_.prefix) {
+      builder_(options_.prefix, CatalogBuilder::kMaxEnded,
+               Guard(options_.guard, options_.lease_ttl)),
+      guard_log_(log_, metrics_) {
+  SetGuard(options_.guard);
   session_.Subscribe([signal = signal_] { signal->Knock(); });
 }
 
 Watcher::~Watcher() { Stop(); }
+
+void Watcher::Restore(SavedCatalog saved) {
+  cluster_id_ = saved.cluster_id;
+  offset_ = saved.offset;
+  builder_.Restore(std::move(saved));
+  Publish();
+}
 
 void Watcher::Start() {
   thread_ = std::jthread([this](std::stop_token stop) { Run(std::move(stop)); });
@@ -60,11 +70,43 @@ void Watcher::Run(std::stop_token stop) {
 }
 
 bool Watcher::RunOnce(std::stop_token stop) {
+  ReleaseHeld();
   const auto session = session_.Get();
   const bool connected = session != nullptr && session->state == EtcdState::kConnected;
   tried_generation_ = connected ? session->generation : 0;
+  tried_authenticated_ = session == nullptr ? 0 : session->authenticated;
+  if (list_reason_ == ListReason::kNone && tried_generation_ != witnessed_generation_ &&
+      !CheckHistory()) {
+    return false;
+  }
   if (list_reason_ != ListReason::kNone && !List()) return false;
   return !stop.stop_requested() && Watch(std::move(stop));
+}
+
+// An etcd that was restored from a backup looks the same, and once it has overtaken the revision
+// that is known, a watch goes on there without a word. The newest key that is known tells: it
+// changed at one revision in our history only.
+bool Watcher::CheckHistory() {
+  const auto witness = builder_.FindNewest();
+  if (tried_generation_ == 0 || !witness) return true;
+  const auto found = client_.ReadAt(witness->key, builder_.revision(), etcd::kCallTimeout);
+  if (!found.ok() && found.error().error_class != ErrorClass::kCompacted) {
+    patient_ = etcd::NeedsPatience(found.error().error_class);
+    SetWatchOpen(false);
+    LogFailure("etcd does not tell whether it knows the catalog's revision", found.error());
+    return false;
+  }
+  witnessed_generation_ = tried_generation_;
+  if (!found.ok()) {
+    // A watch notices only what lies behind the compaction, not a deletion at its very revision
+    // (etcd #18089).
+    list_reason_ = ListReason::kCompacted;
+  } else if (!*found || (*found)->mod_revision != witness->mod_revision) {
+    list_reason_ = ListReason::kReplaced;
+    log_.Warn("etcd's history is not the one that was known; listing again",
+              {{"revision", builder_.revision()}, {"key", witness->key}});
+  }
+  return true;
 }
 
 bool Watcher::List() {
@@ -82,7 +124,8 @@ bool Watcher::List() {
     keys = answer->kvs.size();
     const bool other_cluster = cluster_id_ != 0 && answer->header.cluster_id != cluster_id_;
     cluster_id_ = answer->header.cluster_id;
-    const auto change = builder_.ReplaceAll(answer->kvs, answer->header.revision);
+    const auto change =
+        builder_.ReplaceAll(answer->kvs, answer->header.revision, answer->header.cluster_id);
     Report(change);
     if (other_cluster || change.history_went_back) {
       log_.Warn("etcd's history was replaced, its list is taken over",
@@ -100,6 +143,7 @@ bool Watcher::List() {
   }
   metrics_.relists.at(reason).Increment();
   list_reason_ = ListReason::kNone;
+  witnessed_generation_ = tried_generation_;
   last_failure_.clear();
   ScheduleCheck();
   Publish();
@@ -114,7 +158,7 @@ bool Watcher::Watch(std::stop_token stop) {
   if (long_break || now >= check_due_) check_due_ = now + RandomUpTo(kCheckSpread, random_);
 
   const int64_t start = builder_.revision() + 1;
-  const std::stop_token ending = signal_->BeginWatch(check_due_);
+  const std::stop_token ending = signal_->BeginWatch(WatchDue());
   const std::stop_callback link(stop, [this] { signal_->EndWatch(); });
   const etcd::Error end =
       client_.Watch(options_.prefix, start, options_.call_timeout, ending,
@@ -126,6 +170,10 @@ bool Watcher::Watch(std::stop_token stop) {
     // Ended on purpose and back in a moment: what is served is no older for it.
     list_reason_ = ListReason::kCheck;
     return true;
+  }
+  if (watch_open_ && list_reason_ == ListReason::kNone && !stop.stop_requested() &&
+      end.error_class == ErrorClass::kCancelled && ReleaseHeld()) {
+    return true;  // likewise: it goes on where it was ended
   }
   if (watch_open_ && clock_.Now() - changed_at_ >= kStable) {
     backoff_.Reset();
@@ -163,7 +211,11 @@ bool Watcher::OnBatch(const etcd::WatchBatch& batch, int64_t start) {
     if (!watch_open_) log_.Info("watch open", {{"from_revision", start}});
     SetWatchOpen(true);
   }
-  Report(builder_.Apply(batch));
+  builder_.guard().Set(*guard_config_.Get());
+  const TimePoint now = clock_.Now();
+  builder_.Release(now);
+  Report(builder_.Apply(batch, now));
+  signal_->SetDue(WatchDue());
   metrics_.events.Increment(static_cast<double>(batch.events.size()));
   Publish();
   return clock_.Now() < check_due_;
@@ -175,8 +227,19 @@ void Watcher::WaitToRetry(std::stop_token stop) {
   signal_->Wait(std::move(stop), backoff.Next(random_), [this] {
     const auto session = session_.Get();
     return session != nullptr && session->state == EtcdState::kConnected &&
-           session->generation != tried_generation_;
+           (session->generation != tried_generation_ ||
+            session->authenticated != tried_authenticated_);
   });
+}
+
+void Watcher::SetGuard(const GuardConfig& guard) {
+  guard_config_.Publish(std::make_shared<const GuardConfig>(guard));
+}
+
+bool Watcher::ReleaseHeld() {
+  if (builder_.Release(clock_.Now()).services == 0) return false;
+  Publish();
+  return true;
 }
 
 void Watcher::ScheduleCheck() {
@@ -216,11 +279,16 @@ void Watcher::Publish() {
   if (builder_.revision() == 0) return;
   auto snapshot = builder_.Snapshot();
   if (snapshot == catalogs_.Get()) return;
+  const int64_t offset = snapshot->revision() - snapshot->etcd_revision();
+  if (std::exchange(offset_, offset) != offset && options_.before_new_offset) {
+    options_.before_new_offset(*snapshot);
+  }
   metrics_.services.Set(static_cast<double>(snapshot->services()));
   metrics_.instances.Set(static_cast<double>(snapshot->instances()));
   metrics_.revision.Set(static_cast<double>(snapshot->revision()));
   metrics_.unreadable.Set(static_cast<double>(builder_.unreadable()));
   catalogs_.Publish(std::move(snapshot));
+  guard_log_.Update(builder_.guard(), clock_);
 }
 
 }  // namespace rosterd

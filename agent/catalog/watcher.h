@@ -5,6 +5,8 @@
 // ever dropped because etcd is away.
 #pragma once
 
+#include <algorithm>
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -16,10 +18,12 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "catalog/catalog_builder.h"
+#include "catalog/guard_log.h"
 #include "catalog/watch_signal.h"
 #include "catalog/watcher_metrics.h"
 #include "etcd/client.h"
 #include "model/catalog.h"
+#include "model/config.h"
 #include "model/etcd_snapshot.h"
 
 namespace rosterd {
@@ -39,6 +43,12 @@ class Watcher {
     Duration slow_cap = seconds(15);
     // Between two comparisons with etcd, +-10 %.
     Duration check_interval = std::chrono::minutes(10);
+    // Losses within a lease's time to live count together for the guard.
+    seconds lease_ttl{15};
+    GuardConfig guard{};
+    // Called before a catalog is shown whose revisions are further from etcd's own than before: a
+    // successor must know that. Must not take long; may be empty.
+    std::function<void(const Catalog&)> before_new_offset{};
   };
 
   // All references must outlive it; `clock` also the last Publish() on `session`. Its snapshots
@@ -49,10 +59,15 @@ class Watcher {
   Watcher(const Watcher&) = delete;
   Watcher& operator=(const Watcher&) = delete;
 
+  // Shows what an earlier run knew, until etcd has been heard. Before Start().
+  void Restore(SavedCatalog saved);
   void Start();
   // Ends the watch and joins; a list in progress ends by its deadline or by whoever owns the
   // client.
   void Stop();
+
+  // For what is decided from now on. Thread-safe.
+  void SetGuard(const GuardConfig& guard);
 
   // Null until the first list is complete. Thread-safe.
   Latest<Catalog>& catalogs() { return catalogs_; }
@@ -63,11 +78,17 @@ class Watcher {
 
  private:
   void Run(std::stop_token stop);
+  // Notes a list as due when etcd's history is another one. False: it could not be asked.
+  bool CheckHistory();
   bool List();
   bool Watch(std::stop_token stop);
   bool OnBatch(const etcd::WatchBatch& batch, int64_t start);
   void WaitToRetry(std::stop_token stop);
   void ScheduleCheck();
+  // When the watch has to end although it works.
+  TimePoint WatchDue() const { return std::min(check_due_, builder_.guard().next_release()); }
+  // Ends the holds that are over. False: none was.
+  bool ReleaseHeld();
   void Report(const CatalogBuilder::Change& change);
   void LogFailure(std::string_view what, const etcd::Error& error);
   void SetWatchOpen(bool open);
@@ -80,6 +101,7 @@ class Watcher {
   Log& log_;
   const WatcherMetrics metrics_;
   Latest<Catalog> catalogs_;
+  Latest<GuardConfig> guard_config_;
   // Shared with the wake-up left at `session`, which may outlive the watcher.
   const std::shared_ptr<WatchSignal> signal_;
 
@@ -89,9 +111,13 @@ class Watcher {
   Backoff slow_backoff_;
   bool patient_ = false;  // the last failure was one for slow_backoff_
   CatalogBuilder builder_;
+  GuardLog guard_log_;
   ListReason list_reason_ = ListReason::kStart;  // of the list that is due
   uint64_t cluster_id_ = 0;
+  int64_t offset_ = 0;             // of what is shown
   uint64_t tried_generation_ = 0;  // the connection of the last attempt; 0: none
+  uint64_t tried_authenticated_ = 0;
+  uint64_t witnessed_generation_ = 0;  // the connection that has shown the history we know
   bool watch_open_ = false;
   TimePoint changed_at_{};  // when the watch was opened or broke
   TimePoint check_due_ = kNever;

@@ -28,8 +28,10 @@ struct WatcherMetrics {
   Gauge instances;
   Gauge revision;
   Gauge unreadable;
+  Gauge held;
   Counter events;
   Counter repairs;
+  Counter holds;
   std::map<ListReason, Counter> relists;
 };
 

@@ -127,6 +127,10 @@ class Client {
                                          milliseconds timeout) = 0;
   // Everything under `prefix` at one revision, linearizable; `timeout` is per page.
   virtual Result<ListAnswer> List(const std::string& prefix, milliseconds timeout) = 0;
+  // What stood under `key` at `revision`, linearizable; empty: nothing, or this history does not
+  // reach that revision. kCompacted when it is not known any more.
+  virtual Result<std::optional<KeyValue>> ReadAt(const std::string& key, int64_t revision,
+                                                 milliseconds timeout) = 0;
   // A linearizable read of one key that need not exist: proof that the member speaks for the
   // cluster.
   virtual Result<Header> Ping(milliseconds timeout) = 0;
@@ -134,7 +138,8 @@ class Client {
   // Watches `prefix` from `start_revision` (> 0) and hands every batch to `on_batch`, in order, on
   // the calling thread, until that returns false, `stop` is requested or the watch breaks. Returns
   // why it ended: kCancelled for the first two, kCompacted with Error::compact_revision, or what
-  // broke it. No answer to the creation within `open_timeout` is kTimeout.
+  // broke it. No answer to the creation within `open_timeout` is kTimeout, and so is a silence in
+  // which the server does not even answer when it is asked for its progress.
   virtual Error Watch(const std::string& prefix, int64_t start_revision, milliseconds open_timeout,
                       std::stop_token stop,
                       const std::function<bool(const WatchBatch&)>& on_batch) = 0;

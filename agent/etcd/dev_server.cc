@@ -93,6 +93,11 @@ absl::StatusOr<std::unique_ptr<DevServer>> DevServer::Start(Options options) {
     do {
       ASSIGN_OR_RETURN(server->peer_port_, FreePort(random));
     } while (server->peer_port_ == server->client_port_);
+    server->health_port_ = server->client_port_;
+    while (server->options_.tls && (server->health_port_ == server->client_port_ ||
+                                    server->health_port_ == server->peer_port_)) {
+      ASSIGN_OR_RETURN(server->health_port_, FreePort(random));
+    }
     status = server->Launch();
     if (status.ok()) return server;
     if (!absl::IsAborted(status)) break;
@@ -111,7 +116,9 @@ DevServer::~DevServer() {
   std::filesystem::remove_all(directory_, ignored);
 }
 
-std::string DevServer::endpoint() const { return Url(client_port_); }
+std::string DevServer::endpoint() const {
+  return (options_.tls ? "https://127.0.0.1:" : "http://127.0.0.1:") + std::to_string(client_port_);
+}
 
 absl::Status DevServer::Restart() { return Launch(); }
 
@@ -120,8 +127,8 @@ absl::Status DevServer::Launch() {
   std::vector<std::string> argv{"etcd",
                                 "--name=dev",
                                 "--data-dir=" + directory_ + "/data",
-                                "--listen-client-urls=" + Url(client_port_),
-                                "--advertise-client-urls=" + Url(client_port_),
+                                "--listen-client-urls=" + endpoint(),
+                                "--advertise-client-urls=" + endpoint(),
                                 "--listen-peer-urls=" + Url(peer_port_),
                                 "--initial-advertise-peer-urls=" + Url(peer_port_),
                                 "--initial-cluster=dev=" + Url(peer_port_),
@@ -129,6 +136,7 @@ absl::Status DevServer::Launch() {
                                 "--election-timeout=500",
                                 "--logger=zap",
                                 "--log-level=error"};
+  if (options_.tls) argv.push_back("--listen-metrics-urls=" + Url(health_port_));
   argv.insert(argv.end(), options_.flags.begin(), options_.flags.end());
   ChildProcess::Options child;
   child.output_file = LogFile();
@@ -150,7 +158,7 @@ absl::Status DevServer::WaitUntilHealthy() {
   while (BootClock::now() < end) {
     // Another process on a port that we lost would answer too: ours must live.
     if (!process_.Running()) return absl::AbortedError("etcd ended at once: " + Complaint());
-    if (AskHealth(client_port_).find("\"health\":\"true\"") != std::string::npos &&
+    if (AskHealth(health_port_).find("\"health\":\"true\"") != std::string::npos &&
         process_.Running()) {
       return absl::OkStatus();
     }

@@ -20,6 +20,8 @@ class DevServer {
   struct Options {
     // More flags for etcd.
     std::vector<std::string> flags;
+    // Its clients speak TLS; the flags name its certificate and key.
+    bool tls = false;
     // How long it may take to answer.
     Duration start_limit = seconds(15);
   };
@@ -32,7 +34,7 @@ class DevServer {
   DevServer(const DevServer&) = delete;
   DevServer& operator=(const DevServer&) = delete;
 
-  std::string endpoint() const;  // "http://127.0.0.1:PORT"
+  std::string endpoint() const;  // "http://127.0.0.1:PORT", https with Options::tls
   ChildProcess& process() { return process_; }
   // Runs it again on the same port and data, after process() was ended.
   absl::Status Restart();
@@ -49,6 +51,7 @@ class DevServer {
   const std::string directory_;
   uint16_t client_port_ = 0;
   uint16_t peer_port_ = 0;
+  uint16_t health_port_ = 0;  // that of clients, unless they speak TLS
   ChildProcess process_;
 };
 

@@ -4,7 +4,8 @@
 namespace rosterd::etcd {
 namespace {
 
-constexpr std::string_view kScheme = "http://";
+constexpr std::string_view kHttp = "http://";
+constexpr std::string_view kHttps = "https://";
 constexpr uint16_t kDefaultPort = 2379;
 
 absl::Status Wrong(std::string_view url, const std::string& what) {
@@ -40,12 +41,14 @@ std::string Endpoint::GrpcTarget() const {
 
 absl::StatusOr<Endpoint> ParseEndpoint(std::string_view url) {
   std::string_view rest = url;
-  if (rest.starts_with("https://")) return Wrong(url, "https is not supported yet; use http://");
-  if (!rest.starts_with(kScheme)) return Wrong(url, "expected http://HOST:PORT");
-  rest.remove_prefix(kScheme.size());
+  const bool https = rest.starts_with(kHttps);
+  if (!https && !rest.starts_with(kHttp)) {
+    return Wrong(url, "expected http://HOST:PORT or https://HOST:PORT");
+  }
+  rest.remove_prefix(https ? kHttps.size() : kHttp.size());
   if (rest.ends_with('/')) rest.remove_suffix(1);
   if (rest.find_first_of("/?#@") != std::string_view::npos) {
-    return Wrong(url, "only a host and a port may follow http://");
+    return Wrong(url, "only a host and a port may follow the scheme");
   }
   std::string authority(rest);
   if (!HasPort(authority)) authority += ":" + std::to_string(kDefaultPort);
@@ -54,7 +57,7 @@ absl::StatusOr<Endpoint> ParseEndpoint(std::string_view url) {
   if (!IsHostName(address->host) && !IsIpv6(address->host)) {
     return Wrong(url, "'" + address->host + "' is neither a host name nor an IP address");
   }
-  return Endpoint{std::string(url), *std::move(address)};
+  return Endpoint{std::string(url), *std::move(address), https};
 }
 
 }  // namespace rosterd::etcd

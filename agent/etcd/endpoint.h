@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Endpoint: one "http://HOST:PORT" of etcd.endpoints, taken apart. Pure; looks nothing up.
+// Endpoint: one "http://HOST:PORT" or "https://HOST:PORT" of etcd.endpoints, taken apart. Pure;
+// looks nothing up.
 #pragma once
 
 #include <string>
@@ -13,6 +14,7 @@ namespace rosterd::etcd {
 struct Endpoint {
   std::string url;  // as configured, for people
   HostPort address;
+  bool https = false;
 
   // What gRPC dials: ipv4: and ipv6: go straight to the address, dns: asks the resolver.
   std::string GrpcTarget() const;

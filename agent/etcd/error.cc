@@ -118,15 +118,18 @@ ErrorClass Classify(int code, std::string_view text) {
   }
 }
 
-std::string Error::Describe() const {
+std::string Error::Words() const {
   std::string_view words = text;
   for (const std::string_view noise : {"etcdserver: ", "mvcc: ", "etcdserver/api/v3rpc: "}) {
     if (words.starts_with(noise)) words.remove_prefix(noise.size());
   }
-  std::string result = endpoint;
-  if (!result.empty()) result += ": ";
   if (words.empty()) words = ToString(error_class);
-  return result.append(words);
+  if (hint.empty()) return std::string(words);
+  return hint + " (" + std::string(words) + ")";
+}
+
+std::string Error::Describe() const {
+  return endpoint.empty() ? Words() : endpoint + ": " + Words();
 }
 
 }  // namespace rosterd::etcd

@@ -33,12 +33,15 @@ struct Error {
   std::string text;              // etcd's or gRPC's own words
   std::string endpoint;          // who said it
   int64_t compact_revision = 0;  // kCompacted in a watch: the first revision still there
+  std::string hint{};            // what a person can do about it; "" when nothing
 
   // True when another endpoint may do better, so the connection should be given up.
   bool connection_is_bad() const {
     return error_class == ErrorClass::kUnavailable || error_class == ErrorClass::kTimeout ||
            error_class == ErrorClass::kFutureRevision;
   }
+  // "no leader", or "set etcd.tls.ca ... (certificate verify failed)".
+  std::string Words() const;
   // "http://127.0.0.1:2379: no leader" for a log line or /agent.
   std::string Describe() const;
 };

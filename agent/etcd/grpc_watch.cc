@@ -43,13 +43,14 @@ etcdserverpb::WatchRequest CreateRequest(const std::string& prefix, int64_t star
   return request;
 }
 
-// The stream and its queue: one operation at a time, awaited at once. Owned by the calling thread;
-// only call.Cancel() may come from elsewhere.
+// The stream and its queue: at most one read and one other operation under way. Owned by the
+// calling thread; only call.Cancel() may come from elsewhere.
 class Stream {
  public:
   enum class Wait { kDone, kFailed, kTooLate };
 
-  Stream(etcdserverpb::Watch::Stub& stub, CallsInFlight& calls) : call(calls) {
+  Stream(etcdserverpb::Watch::Stub& stub, CallsInFlight& calls, const std::string& token)
+      : call(calls, token) {
     call.RequireLeader();
     stream_ = stub.PrepareAsyncWatch(call.context(), &queue_);
   }
@@ -64,27 +65,37 @@ class Stream {
   Stream& operator=(const Stream&) = delete;
 
   Wait Start(gpr_timespec deadline) {
-    stream_->StartCall(this);
-    return Await(deadline);
+    stream_->StartCall(Begin(other_));
+    return Await(other_, deadline);
   }
   Wait Write(const etcdserverpb::WatchRequest& request, gpr_timespec deadline) {
-    stream_->Write(request, this);
-    return Await(deadline);
+    stream_->Write(request, Begin(other_));
+    return Await(other_, deadline);
   }
+  // Not awaited; one that is still under way will do.
+  void AskForProgress() {
+    if (other_.outstanding) return;
+    etcdserverpb::WatchRequest request;
+    request.mutable_progress_request();
+    stream_->Write(request, Begin(other_));
+  }
+  // After kTooLate the next call goes on with the same read.
   Wait Read(etcdserverpb::WatchResponse* response, gpr_timespec deadline) {
-    stream_->Read(response, this);
-    return Await(deadline);
+    if (!read_.outstanding) stream_->Read(response, Begin(read_));
+    return Await(read_, deadline);
   }
   // The stream's end. A broken stream has its status already or soon: cancelling it at once could
   // hide that.
   grpc::Status Finish(bool broken) {
     if (!broken) call.Cancel();
-    if (outstanding_) Await(gpr_inf_future(GPR_CLOCK_MONOTONIC));
+    const gpr_timespec for_ever = gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    Await(read_, for_ever);
+    Await(other_, for_ever);
     grpc::Status status;
-    stream_->Finish(&status, this);
-    if (Await(DeadlineAfter(kStatusGrace)) == Wait::kTooLate) {
+    stream_->Finish(&status, Begin(other_));
+    if (Await(other_, DeadlineAfter(kStatusGrace)) == Wait::kTooLate) {
       call.Cancel();
-      Await(gpr_inf_future(GPR_CLOCK_MONOTONIC));
+      Await(other_, for_ever);
     }
     return status;
   }
@@ -92,22 +103,34 @@ class Stream {
   Call call;
 
  private:
-  Wait Await(gpr_timespec deadline) {
-    outstanding_ = true;
-    void* tag = nullptr;
+  // gRPC's tag of what is under way.
+  struct Operation {
+    bool outstanding = false;
     bool ok = false;
-    if (queue_.AsyncNext(&tag, &ok, deadline) == grpc::CompletionQueue::TIMEOUT) {
-      return Wait::kTooLate;
+  };
+
+  static Operation* Begin(Operation& operation) {
+    operation.outstanding = true;
+    return &operation;
+  }
+  Wait Await(const Operation& operation, gpr_timespec deadline) {
+    while (operation.outstanding) {
+      void* tag = nullptr;
+      bool ok = false;
+      if (queue_.AsyncNext(&tag, &ok, deadline) == grpc::CompletionQueue::TIMEOUT) {
+        return Wait::kTooLate;
+      }
+      *static_cast<Operation*>(tag) = {false, ok};
     }
-    outstanding_ = false;
-    return ok ? Wait::kDone : Wait::kFailed;
+    return operation.ok ? Wait::kDone : Wait::kFailed;
   }
 
   grpc::CompletionQueue queue_;
   std::unique_ptr<
       grpc::ClientAsyncReaderWriter<etcdserverpb::WatchRequest, etcdserverpb::WatchResponse>>
       stream_;
-  bool outstanding_ = false;
+  Operation read_;
+  Operation other_;
 };
 
 }  // namespace
@@ -115,35 +138,44 @@ class Stream {
 Error GrpcClient::Watch(const std::string& prefix, int64_t start_revision,
                         milliseconds open_timeout, std::stop_token stop,
                         const std::function<bool(const WatchBatch&)>& on_batch) {
-  Stream stream(*impl_->watch, impl_->calls);
+  Stream stream(*impl_->watch, impl_->calls, impl_->Token());
   const std::stop_callback cancel(stop, [&] { stream.call.Cancel(); });
   const gpr_timespec open_deadline = DeadlineAfter(open_timeout);
+  const milliseconds silence = impl_->watch_silence;
 
   // What must stay alive until its operation has ended: declared before anything can return.
   const etcdserverpb::WatchRequest request = CreateRequest(prefix, start_revision);
   etcdserverpb::WatchResponse response;
   WatchAssembler assembler;
   std::optional<Error> end;
+  stream.call.WatchDeadline(open_timeout);
   Stream::Wait wait = stream.Start(open_deadline);
   if (wait == Stream::Wait::kDone) wait = stream.Write(request, open_deadline);
   while (wait == Stream::Wait::kDone && !end) {
-    wait = stream.Read(&response,
-                       assembler.created() ? gpr_inf_future(GPR_CLOCK_MONOTONIC) : open_deadline);
+    wait = stream.Read(&response, assembler.created() ? DeadlineAfter(silence) : open_deadline);
+    if (wait == Stream::Wait::kTooLate && assembler.created()) {
+      // Nothing happened, or the watch is dead on a connection that lives.
+      stream.AskForProgress();
+      wait = stream.Read(&response, DeadlineAfter(impl_->options.watch_answer));
+    }
     if (wait != Stream::Wait::kDone) break;
+    stream.call.EndDeadline();
     const WatchAssembler::Outcome outcome = assembler.Add(ToMessage(response));
     if (const auto* error = std::get_if<Error>(&outcome)) {
       end = *error;
       end->endpoint = impl_->endpoint.url;
+      impl_->AddHint(*end, false);
     } else if (const auto* batch = std::get_if<WatchBatch>(&outcome)) {
       if (stop.stop_requested() || !on_batch(*batch)) end = impl_->Cancelled();
     }
   }
   if (wait == Stream::Wait::kTooLate) {
+    const milliseconds limit = assembler.created() ? impl_->options.watch_answer : open_timeout;
     end = Error{ErrorClass::kTimeout, grpc::StatusCode::DEADLINE_EXCEEDED,
-                "no answer to the watch within " + std::to_string(open_timeout.count()) + " ms",
+                "no answer to the watch within " + std::to_string(limit.count()) + " ms",
                 impl_->endpoint.url, 0};
   }
-  const grpc::Status status = stream.Finish(wait == Stream::Wait::kFailed);
+  const grpc::Status status = stream.call.Ended(stream.Finish(wait == Stream::Wait::kFailed));
   if (stop.stop_requested()) return impl_->Cancelled();
   if (end) return *end;
   if (!status.ok()) return impl_->Failure(status);

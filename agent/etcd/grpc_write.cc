@@ -57,11 +57,12 @@ Result<WriteBatchAnswer> GrpcClient::Write(const std::vector<GuardedWrite>& writ
     }
     Fill(write, request.add_success()->mutable_request_txn());
   }
-  Call call(impl_->calls);
+  Call call(impl_->calls, impl_->Token());
   call.SetDeadline(timeout);
   etcdserverpb::TxnResponse response;
-  const grpc::Status status = impl_->kv->Txn(call.context(), request, &response);
-  if (!status.ok()) return impl_->Failure(status);
+  const grpc::Status status = call.Ended(impl_->kv->Txn(call.context(), request, &response));
+  if (!status.ok()) return impl_->Failure(status, true);
+  impl_->Answered();
 
   WriteBatchAnswer answer;
   answer.header = ToHeader(response.header());

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+// Session's Step: connecting, the sign of life, giving up.
 #include "etcd/session.h"
 
 #include <algorithm>
 
 namespace rosterd::etcd {
 namespace {
-
-Error Stopped() { return {ErrorClass::kCancelled, 1, "the agent is stopping", "", 0}; }
 
 bool IsDenial(ErrorClass c) {
   return c == ErrorClass::kDenied || c == ErrorClass::kUnauthenticated;
@@ -20,11 +19,12 @@ bool IsBusy(const Error& error) {
 }  // namespace
 
 Session::Session(std::vector<std::string> endpoints, Factory factory, const Clock& clock, Log& log,
-                 Metrics& metrics, Random random)
+                 Metrics& metrics, Random random, std::shared_ptr<Credentials> credentials)
     : factory_(std::move(factory)),
       clock_(clock),
       log_(log),
       metrics_(metrics),
+      credentials_(std::move(credentials)),
       random_(random),
       rotation_(std::move(endpoints), random_),
       lost_at_(clock.Now()) {
@@ -44,33 +44,65 @@ void Session::Stop() {
     client = std::move(client_);
     candidate = candidate_;
   }
+  token_changed_.notify_all();
   if (client) client->CancelAll();
   if (candidate) candidate->CancelAll();
 }
 
 TimePoint Session::Step(TimePoint now) {
+  LookAtCredentials(now);
+  const TimePoint next = Turn(now);
+  if (next == kNever || credentials_ == nullptr) return next;
+  return std::min(next, look_at_);
+}
+
+TimePoint Session::Turn(TimePoint now) {
   std::optional<Active> active;
+  bool replace = false;
+  bool authenticate = false;
   {
     std::lock_guard lock(mutex_);
     if (stopped_) return kNever;
     if (client_) {
-      active = Active{client_, snapshot_.generation};
+      active = Active{client_, snapshot_.generation, auth_.token_number(), !token_.empty()};
+      replace = now >= replace_at_;
+      authenticate = now >= auth_.due();
     } else if (now < rotation_.next_attempt()) {
       return rotation_.next_attempt();
     }
   }
-  return active ? Heartbeat(now, *active) : Connect();
+  if (!active || replace) return Connect(replace);
+  if (!authenticate) return Heartbeat(now, *active);
+  Authenticate(*active);
+  std::lock_guard lock(mutex_);
+  return NextTurn();
 }
 
-TimePoint Session::Connect() {
+TimePoint Session::NextTurn() const {
+  if (stopped_) return kNever;
+  if (!client_) return rotation_.next_attempt();
+  TimePoint ask = ask_at_;
+  if (snapshot_.state == EtcdState::kConnected) {
+    ask = std::min(snapshot_.last_answer + kHeartbeat, access_checked_at_ + kCheckAccess);
+    ask = std::max(ask, leave_alone_until_);
+  }
+  return std::min({ask, replace_at_, auth_.due()});
+}
+
+TimePoint Session::Connect(bool replacing) {
   std::string endpoint;
+  std::string token;
+  uint64_t token_number = 0;
   milliseconds timeout{0};
   {
     std::lock_guard lock(mutex_);
-    endpoint = rotation_.current();
+    endpoint = replacing ? snapshot_.endpoint : rotation_.current();
     timeout = rotation_.first_pass() ? kProbeTimeout : kCallTimeout;
+    token = token_;
+    token_number = auth_.token_number();
   }
   const std::shared_ptr<CancellableClient> candidate = factory_(endpoint);
+  candidate->SetToken(token);
   {
     std::lock_guard lock(mutex_);
     if (stopped_) return kNever;
@@ -80,44 +112,85 @@ TimePoint Session::Connect() {
   const Result<Header> answer = candidate->Ping(timeout);
   const TimePoint now = clock_.Now();
   metrics_.Finished(CallKind::kPing, now - asked, answer.ok() ? nullptr : &answer.error());
-  if (!answer.ok()) {
+  // A member that refuses us is there all the same.
+  if (!answer.ok() && !IsDenial(answer.error().error_class)) {
     candidate->CancelAll();
-    AttemptFailed(answer.error());
+    replacing ? ReplacementFailed(answer.error()) : AttemptFailed(answer.error());
     std::lock_guard lock(mutex_);
-    return stopped_ ? kNever : rotation_.next_attempt();
+    return NextTurn();
   }
-  bool again = false;
-  Duration outage{};
+  std::shared_ptr<CancellableClient> replaced;
+  Active active{candidate, 0, token_number, !token.empty()};
   {
     std::lock_guard lock(mutex_);
     candidate_.reset();
     if (stopped_) return kNever;
-    client_ = candidate;
+    replaced = std::exchange(client_, candidate);
+    active.generation = ++snapshot_.generation;
     connected_at_ = now;
+    access_checked_at_ = now;
     leave_alone_until_ = now;
+    ask_at_ = kNever;
+    replace_at_ = kNever;
+    replacement_failed_ = false;
     rotation_.Answered();
-    again = snapshot_.generation > 0;
-    outage = now - lost_at_;
-    ++snapshot_.generation;
-    snapshot_.state = EtcdState::kConnected;
     snapshot_.endpoint = endpoint;
-    snapshot_.error.clear();
     snapshot_.last_answer = now;
   }
   metrics_.Connected(true);
-  if (again) {
+  if (answer.ok()) {
+    Accepted(now);
+  } else if (WantsToken(active, answer.error())) {
+    TokenRefused(active, answer.error());
+    Publish();
+  } else {
+    Denied(active.generation, answer.error());
+  }
+  if (replaced) replaced->CancelAll();
+  std::lock_guard lock(mutex_);
+  return NextTurn();
+}
+
+// A linearizable read was answered.
+void Session::Accepted(TimePoint now) {
+  bool announce = false;
+  bool was_denied = false;
+  bool again = false;
+  std::string endpoint;
+  Duration outage{};
+  {
+    std::lock_guard lock(mutex_);
+    if (stopped_ || !client_) return;
+    was_denied = snapshot_.state == EtcdState::kDenied;
+    const bool was_lost = snapshot_.state != EtcdState::kConnected;
+    announce = announced_ != snapshot_.generation;
+    again = announced_ > 0 && was_lost;
+    announced_ = snapshot_.generation;
+    endpoint = snapshot_.endpoint;
+    outage = now - lost_at_;
+    snapshot_.state = EtcdState::kConnected;
+    if (was_denied) ++snapshot_.authenticated;
+    if (was_lost || !refused_kind_) {
+      refused_kind_.reset();
+      snapshot_.error.clear();
+    }
+    hints_logged_.clear();
+    ask_at_ = kNever;
+  }
+  if (announce && again) {
     log_.Info("connected to etcd again",
               {{"endpoint", endpoint}, {"after_ms", ToMilliseconds(outage).count()}});
-  } else {
+  } else if (announce) {
     log_.Info("connected to etcd", {{"endpoint", endpoint}});
+  } else if (was_denied) {
+    log_.Info("etcd accepts this agent again", {{"endpoint", endpoint}});
   }
   Publish();
-  return now + kHeartbeat;
 }
 
 void Session::AttemptFailed(const Error& why) {
-  bool denied_now = false;
   bool first_failure = false;
+  bool new_hint = false;
   {
     std::lock_guard lock(mutex_);
     candidate_.reset();
@@ -126,157 +199,67 @@ void Session::AttemptFailed(const Error& why) {
     snapshot_.error = why.Describe();
     rotation_.AttemptFailed(why.error_class, clock_.Now(), random_);
     const bool never_connected = snapshot_.generation == 0;
-    denied_now = IsDenial(why.error_class) && snapshot_.state != EtcdState::kDenied;
-    if (IsDenial(why.error_class)) {
-      snapshot_.state = EtcdState::kDenied;
-    } else {
-      snapshot_.state = never_connected ? EtcdState::kConnecting : EtcdState::kLost;
-    }
-    first_failure = never_connected && !denied_now && !first_failure_logged_;
+    snapshot_.state = never_connected ? EtcdState::kConnecting : EtcdState::kLost;
+    first_failure = never_connected && !first_failure_logged_;
     first_failure_logged_ |= first_failure;
+    new_hint = !why.hint.empty() && hints_logged_.insert(why.endpoint + why.hint).second;
   }
-  if (denied_now) {
-    log_.Error("etcd refuses this agent; trying again every few seconds",
-               {{"endpoint", why.endpoint}, {"error", why.text}});
-  } else if (first_failure) {
+  if (first_failure) {
     log_.Warn("cannot reach etcd yet; trying every endpoint until one answers",
-              {{"endpoint", why.endpoint}, {"error", why.text}});
+              {{"endpoint", why.endpoint}, {"error", why.Words()}});
+  } else if (new_hint) {
+    log_.Warn("an etcd endpoint cannot be used",
+              {{"endpoint", why.endpoint}, {"error", why.Words()}});
   }
   Publish();
+}
+
+void Session::ReplacementFailed(const Error& why) {
+  bool first = false;
+  {
+    std::lock_guard lock(mutex_);
+    candidate_.reset();
+    if (stopped_ || !client_) return;
+    first = !replacement_failed_;
+    replacement_failed_ = true;
+    replace_at_ = clock_.Now() + Patience(random_);
+  }
+  if (!first) return;
+  log_.Warn("etcd is not reached with the changed certificates; keeping the old connection",
+            {{"endpoint", why.endpoint}, {"error", why.Words()}});
 }
 
 TimePoint Session::Heartbeat(TimePoint now, const Active& active) {
   {
     std::lock_guard lock(mutex_);
-    const TimePoint due = std::max(snapshot_.last_answer + kHeartbeat, leave_alone_until_);
+    const TimePoint due = NextTurn();
     if (now < due) return due;
   }
   const Result<Header> answer = Ping(kCallTimeout);
-  // Judge() saw a bad connection; what is left is a member that refuses us. A busy one does not.
-  if (!answer.ok() && NeedsPatience(answer.error().error_class) && !IsBusy(answer.error())) {
+  if (answer.ok()) {
+    bool accepted = false;
+    {
+      std::lock_guard lock(mutex_);
+      accepted =
+          snapshot_.generation == active.generation && snapshot_.state != EtcdState::kConnected;
+    }
+    if (accepted) Accepted(clock_.Now());
+  } else if (IsDenial(answer.error().error_class)) {
+    if (!WantsToken(active, answer.error())) {
+      Denied(active.generation, answer.error());
+    }
+  } else if (NeedsPatience(answer.error().error_class) && !IsBusy(answer.error())) {
+    // A bad connection was given up already; what is left is a member that makes no sense.
     Fail(active.generation, answer.error());
   }
   std::lock_guard lock(mutex_);
-  if (stopped_) return kNever;
-  if (snapshot_.generation != active.generation || !client_) return rotation_.next_attempt();
-  if (answer.ok()) return snapshot_.last_answer + kHeartbeat;
-  leave_alone_until_ = clock_.Now() + seconds(1) + rotation_.SlowDelay(random_);
-  return leave_alone_until_;
-}
-
-Result<Session::Active> Session::Acquire() const {
-  std::lock_guard lock(mutex_);
-  if (stopped_) return Stopped();
-  if (!client_) {
-    return Error{ErrorClass::kUnavailable, 14, "not connected to etcd: " + snapshot_.error, "", 0};
+  if (!answer.ok() && client_ && snapshot_.generation == active.generation) {
+    leave_alone_until_ = clock_.Now() + seconds(1) + rotation_.SlowDelay(random_);
+    if (snapshot_.state != EtcdState::kConnected) {
+      ask_at_ = auth_.wanted() ? kNever : std::max(leave_alone_until_, ask_at_);
+    }
   }
-  return Active{client_, snapshot_.generation};
-}
-
-void Session::Answered(uint64_t generation) {
-  {
-    std::lock_guard lock(mutex_);
-    if (!client_ || snapshot_.generation != generation) return;
-    snapshot_.last_answer = clock_.Now();
-    if (snapshot_.last_answer < published_at_ + kPublishEvery) return;
-  }
-  Publish();
-}
-
-Error Session::Judge(uint64_t generation, Error error) {
-  if (error.error_class == ErrorClass::kCancelled) {
-    std::lock_guard lock(mutex_);
-    if (stopped_) return Stopped();
-    if (client_ && snapshot_.generation == generation) return error;
-    return {ErrorClass::kUnavailable, 14, "the connection was given up", error.endpoint, 0};
-  }
-  if (error.connection_is_bad()) Fail(generation, error);
-  return error;
-}
-
-void Session::Fail(uint64_t generation, const Error& why) {
-  std::shared_ptr<CancellableClient> client;
-  std::string endpoint;
-  std::string next;
-  {
-    std::lock_guard lock(mutex_);
-    if (stopped_ || !client_ || snapshot_.generation != generation) return;
-    client = std::move(client_);
-    client_.reset();
-    const TimePoint now = clock_.Now();
-    lost_at_ = now;
-    endpoint = snapshot_.endpoint;
-    rotation_.ConnectionLost(now - connected_at_, now, random_);
-    next = rotation_.current();
-    snapshot_.state = EtcdState::kLost;
-    snapshot_.error = why.Describe();
-  }
-  // In this order: whoever learns from a cancelled call must find the new state.
-  Publish();
-  client->CancelAll();
-  metrics_.Connected(false);
-  metrics_.FailedOver();
-  log_.Warn("lost etcd; keeping registrations, serving the last catalog, trying the next endpoint",
-            {{"endpoint", endpoint}, {"error", why.text}, {"next", next}});
-  wake_();
-}
-
-template <typename Answer, typename F>
-Result<Answer> Session::Make(CallKind kind, F&& call) {
-  const Result<Active> active = Acquire();
-  if (!active.ok()) return active.error();
-  const TimePoint start = clock_.Now();
-  Result<Answer> result = call(*active->client);
-  metrics_.Finished(kind, clock_.Now() - start, result.ok() ? nullptr : &result.error());
-  if (!result.ok()) return Judge(active->generation, result.error());
-  Answered(active->generation);
-  return result;
-}
-
-Result<GrantAnswer> Session::Grant(int64_t lease, seconds ttl, milliseconds timeout) {
-  return Make<GrantAnswer>(CallKind::kGrant,
-                           [&](Client& client) { return client.Grant(lease, ttl, timeout); });
-}
-
-Result<KeepAliveAnswer> Session::KeepAlive(int64_t lease, milliseconds timeout) {
-  return Make<KeepAliveAnswer>(CallKind::kKeepAlive,
-                               [&](Client& client) { return client.KeepAlive(lease, timeout); });
-}
-
-Result<Header> Session::Revoke(int64_t lease, milliseconds timeout) {
-  return Make<Header>(CallKind::kRevoke,
-                      [&](Client& client) { return client.Revoke(lease, timeout); });
-}
-
-Result<WriteBatchAnswer> Session::Write(const std::vector<GuardedWrite>& writes,
-                                        milliseconds timeout) {
-  return Make<WriteBatchAnswer>(CallKind::kWrite,
-                                [&](Client& client) { return client.Write(writes, timeout); });
-}
-
-Result<ListAnswer> Session::List(const std::string& prefix, milliseconds timeout) {
-  return Make<ListAnswer>(CallKind::kList,
-                          [&](Client& client) { return client.List(prefix, timeout); });
-}
-
-Result<Header> Session::Ping(milliseconds timeout) {
-  return Make<Header>(CallKind::kPing, [&](Client& client) { return client.Ping(timeout); });
-}
-
-Error Session::Watch(const std::string& prefix, int64_t start_revision, milliseconds open_timeout,
-                     std::stop_token stop, const std::function<bool(const WatchBatch&)>& on_batch) {
-  const Result<Active> active = Acquire();
-  if (!active.ok()) return active.error();
-  bool ended_by_caller = false;
-  Error end = active->client->Watch(prefix, start_revision, open_timeout, stop,
-                                    [&](const WatchBatch& batch) {
-                                      Answered(active->generation);
-                                      ended_by_caller = !on_batch(batch);
-                                      return !ended_by_caller;
-                                    });
-  metrics_.Finished(CallKind::kWatch, Duration::zero(), &end);
-  if (ended_by_caller || stop.stop_requested()) return end;
-  return Judge(active->generation, std::move(end));
+  return NextTurn();
 }
 
 void Session::Publish() {

@@ -29,10 +29,14 @@ std::string_view ToString(CallKind kind) {
       return "write";
     case CallKind::kList:
       return "list";
+    case CallKind::kRead:
+      return "read";
     case CallKind::kPing:
       return "ping";
     case CallKind::kWatch:
       return "watch";
+    case CallKind::kAuthenticate:
+      return "authenticate";
   }
   return "unknown";
 }

@@ -11,8 +11,18 @@
 
 namespace rosterd::etcd {
 
-enum class CallKind { kGrant, kKeepAlive, kRevoke, kWrite, kList, kPing, kWatch };
-inline constexpr size_t kCallKinds = 7;
+enum class CallKind {
+  kGrant,
+  kKeepAlive,
+  kRevoke,
+  kWrite,
+  kList,
+  kRead,
+  kPing,
+  kWatch,
+  kAuthenticate
+};
+inline constexpr size_t kCallKinds = 9;
 
 std::string_view ToString(CallKind kind);
 

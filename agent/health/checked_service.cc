@@ -18,6 +18,22 @@ CheckedService::CheckedService(std::shared_ptr<const ServiceConfig> config, Wall
   Settle(now);
 }
 
+bool CheckedService::Resume(const SavedInstance& saved) {
+  if (saved.status == HealthStatus::kStarting || saved.fingerprint != FingerprintOf(*config_) ||
+      saved.checks.size() != checks_.size() || checks_.empty()) {
+    return false;
+  }
+  checks_.clear();
+  for (size_t i = 0; i < saved.checks.size(); ++i) {
+    checks_.emplace_back(config_->checks[i], saved.checks[i].status);
+    checks_.back().state.Resume(saved.checks[i].successes, saved.checks[i].failures);
+  }
+  status_ = saved.status;
+  since_ = saved.since;
+  passed_ = resumed_ = true;
+  return true;
+}
+
 CheckedService::Change CheckedService::Compare(const ServiceConfig& before,
                                                const ServiceConfig& after) {
   if (before.address != after.address || before.port != after.port) return Change::kAddress;
@@ -30,7 +46,7 @@ void CheckedService::Reconfigure(std::shared_ptr<const ServiceConfig> config, Wa
   config_ = std::move(config);
   if (change == Change::kAddress) {
     status_ = HealthStatus::kStarting;
-    passed_ = false;
+    passed_ = resumed_ = false;
     since_ = now;
     MakeChecks(HealthStatus::kStarting);
     Settle(now);
@@ -71,8 +87,15 @@ bool CheckedService::Add(size_t i, ProbeResult result, WallTime now) {
   check.state.Add(result.success);
   if (!result.success) check.last_failure = result.error;
   if (check.state.status() == HealthStatus::kPassing && result.success) check.last_failure.clear();
+  // One success speaks for what passed; one failure is not yet enough against it.
+  if (result.success || status_ != HealthStatus::kPassing) check.bears_out = true;
   Note(i, std::move(result), now);
-  return Settle(now);
+  const bool changed = Settle(now);
+  if (changed || std::all_of(checks_.begin(), checks_.end(),
+                             [](const Check& each) { return each.bears_out; })) {
+    resumed_ = false;
+  }
+  return changed;
 }
 
 void CheckedService::Note(size_t i, ProbeResult result, WallTime now) {
@@ -119,6 +142,7 @@ std::shared_ptr<const InstanceHealth> CheckedService::Report() const {
   report->status = status_;
   report->reason = Reason();
   report->since = since_;
+  report->confirmed = confirmed();
   report->checks.reserve(checks_.size());
   for (const Check& check : checks_) {
     CheckReport line = check.last;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "health/health_file.h"
 #include "health/health_state.h"
 #include "health/probe.h"
 #include "model/config.h"
@@ -19,6 +20,10 @@ namespace rosterd {
 class CheckedService {
  public:
   CheckedService(std::shared_ptr<const ServiceConfig> config, WallTime now);
+
+  // Goes on where an earlier run of the agent stopped, for a service that was new a moment ago.
+  // False: that was of other checks or another place, or it had not passed; nothing is taken.
+  bool Resume(const SavedInstance& saved);
 
   // What a reload means for the state gathered so far.
   enum class Change {
@@ -47,6 +52,8 @@ class CheckedService {
 
   const ServiceConfig& config() const { return *config_; }
   HealthStatus status() const { return status_; }
+  // The status is this run's own finding, not one that Resume() took up.
+  bool confirmed() const { return !resumed_; }
   HealthStatus check_status(size_t i) const { return checks_[i].state.status(); }
   // The newest reason for not passing: "1 of 2 successes needed: GET http://...: connection
   // refused"; "" while passing.
@@ -64,6 +71,7 @@ class CheckedService {
     HealthState state;
     CheckReport last;          // status and counters are filled in when it is reported
     std::string last_failure;  // stays after a success until the check passes
+    bool bears_out = false;    // a run has agreed with the status that was taken up
   };
 
   void MakeChecks(HealthStatus first);
@@ -73,7 +81,8 @@ class CheckedService {
   std::shared_ptr<const ServiceConfig> config_;
   std::vector<Check> checks_;
   HealthStatus status_ = HealthStatus::kStarting;
-  bool passed_ = false;  // at this address
+  bool passed_ = false;   // at this address
+  bool resumed_ = false;  // until the checks have borne it out
   WallTime since_;
 };
 

@@ -118,13 +118,20 @@ void HealthChecker::Reconcile(const Config& config, TimePoint now) {
   before.swap(services_);
   std::vector<CheckId> added;
   std::vector<const CheckedService*> order, changed;
+  size_t resumed_services = 0;
   for (const auto& configured : config.services) {
     std::unique_ptr<CheckedService>& service = services_[configured->id];
     const auto old = before.find(configured->id);
     if (old == before.end()) {
       service = std::make_unique<CheckedService>(configured, wall);
+      const auto saved = restored_.instances.find(configured->id);
+      const bool resumed = saved != restored_.instances.end() && service->Resume(saved->second);
       AddChecks(*service, added);
-      Tell(*service, HealthStatus::kStarting);
+      if (resumed) {
+        ++resumed_services;
+      } else {
+        Tell(*service, HealthStatus::kStarting);
+      }
       continue;
     }
     service = std::move(old->second);
@@ -138,6 +145,11 @@ void HealthChecker::Reconcile(const Config& config, TimePoint now) {
     if (other_checks) AddChecks(*service, added);
     Tell(*service, status);
     changed.push_back(service.get());
+  }
+  restored_.instances.clear();
+  if (resumed_services > 0) {
+    log_.Info("services go on as the last run left them, until their checks say otherwise",
+              {{"services", resumed_services}});
   }
   for (const auto& [id, service] : services_) order.push_back(service.get());
   board_.SetServices(order);
@@ -178,6 +190,7 @@ void HealthChecker::TakeResult(ProbeResult& result, TimePoint now, std::vector<C
     duration_.Observe(Seconds(result.duration));
     const HealthStatus before = service->status();
     const HealthStatus check_before = service->check_status(i);
+    const bool confirmed_before = service->confirmed();
     const bool transition = service->Add(i, std::move(result), wall);
     if (transition) Tell(*service, before);
     if (service->status() == HealthStatus::kStarting && service->check_status(i) != check_before) {
@@ -185,7 +198,7 @@ void HealthChecker::TakeResult(ProbeResult& result, TimePoint now, std::vector<C
                                                {"id", service->config().id},
                                                {"reason", service->Reason()}});
     }
-    board_.Mark(service, transition);
+    board_.Mark(service, transition || service->confirmed() != confirmed_before);
   } else {
     discarded_.Increment();
     service->Note(i, std::move(result), wall);

@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/backoff.h"
@@ -40,6 +41,9 @@ class HealthChecker {
   // Takes effect on the prober thread soon. Services that did not change, or only in what describes
   // them, keep the state of their checks.
   void Apply(std::shared_ptr<const Config> config);
+
+  // What an earlier run knew of the services that the first configuration names. Before Start().
+  void Restore(SavedHealth saved) { restored_ = std::move(saved); }
 
   // Null until the first configuration has taken effect.
   Latest<HealthSnapshot>& snapshots() { return board_.published(); }
@@ -91,6 +95,7 @@ class HealthChecker {
   std::map<std::string, std::unique_ptr<CheckedService>> services_;  // by id
   std::unordered_map<CheckId, CheckPlace> checks_;
   CheckId last_id_ = 0;
+  SavedHealth restored_;  // empty after the first configuration
   TimePoint last_late_log_{};
   bool states_changed_ = false;
   std::vector<ProbeResult> results_;

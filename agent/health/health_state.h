@@ -16,6 +16,12 @@ class HealthState {
   // `rise` and `fall` below 1 count as 1.
   HealthState(int rise, int fall, HealthStatus first = HealthStatus::kStarting);
 
+  // Goes on with the streaks of an earlier run of the agent.
+  void Resume(int successes, int failures) {
+    successes_ = successes;
+    failures_ = failures;
+  }
+
   // Counts one finished run; true when the status changed by it.
   bool Add(bool success);
 

@@ -9,18 +9,26 @@ namespace rosterd {
 
 uint64_t HashValue(std::string_view value) { return std::hash<std::string_view>()(value); }
 
-ServiceEntry::ServiceEntry(std::string name, int64_t index, std::vector<CatalogKey> keys)
-    : name_(std::move(name)), index_(index), keys_(std::move(keys)) {
-  served_ = static_cast<size_t>(
-      std::count_if(keys_.begin(), keys_.end(), [](const CatalogKey& k) { return k.served(); }));
+ServiceEntry::ServiceEntry(std::string name, int64_t index, std::vector<CatalogKey> keys,
+                           HeldInstances held)
+    : name_(std::move(name)), index_(index), keys_(std::move(keys)), held_(std::move(held)) {
+  served_ = held_.instances.size() +
+            static_cast<size_t>(std::count_if(keys_.begin(), keys_.end(),
+                                              [](const CatalogKey& k) { return k.served(); }));
 }
 
-std::vector<const Instance*> ServiceEntry::ServedInstances() const {
-  std::vector<const Instance*> served;
+std::vector<ServedInstance> ServiceEntry::ServedInstances() const {
+  std::vector<ServedInstance> served;
   served.reserve(served_);
+  auto held = held_.instances.begin();
   for (const CatalogKey& key : keys_) {
-    if (key.served()) served.push_back(key.instance.get());
+    if (!key.served()) continue;
+    for (; held != held_.instances.end() && (*held)->id < key.id; ++held) {
+      served.emplace_back(held->get(), true);
+    }
+    served.emplace_back(key.instance.get());
   }
+  for (; held != held_.instances.end(); ++held) served.emplace_back(held->get(), true);
   return served;
 }
 

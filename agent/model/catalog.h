@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "model/instance.h"
+#include "model/service_body.h"
 
 namespace rosterd {
 
@@ -33,18 +34,34 @@ struct CatalogKey {
 
 uint64_t HashValue(std::string_view value);
 
+// Instances of one service that are gone from etcd and still served for a while: the guard against
+// mass loss.
+struct HeldInstances {
+  std::vector<std::shared_ptr<const Instance>> instances;  // sorted by id; no key has such an id
+  // Of the service's keys. Its index stands before that as long as something is held.
+  int64_t last_change = 0;
+};
+
 // One service. Immutable; thread-safe.
 class ServiceEntry {
  public:
   // `keys` sorted by id. `index`: etcd revision of the last change that this agent saw.
-  ServiceEntry(std::string name, int64_t index, std::vector<CatalogKey> keys);
+  ServiceEntry(std::string name, int64_t index, std::vector<CatalogKey> keys,
+               HeldInstances held = {});
 
   const std::string& name() const { return name_; }
+  // What answers show.
   int64_t index() const { return index_; }
+  // Of the keys: the index once nothing is held any more.
+  int64_t last_change() const { return held_.instances.empty() ? index_ : held_.last_change; }
+  // What stands in etcd; nothing held is among them.
   const std::vector<CatalogKey>& keys() const { return keys_; }
-  // How many of the keys are served. 0: known no more (the index is that of its end).
+  // How many instances are served, held ones included. 0: known no more (the index is that of its
+  // end).
   size_t served() const { return served_; }
-  std::vector<const Instance*> ServedInstances() const;
+  size_t held() const { return held_.instances.size(); }
+  // Sorted by id. Valid as long as this entry.
+  std::vector<ServedInstance> ServedInstances() const;
   const CatalogKey* FindKey(std::string_view id) const;  // null: none
 
   struct Body {
@@ -58,6 +75,7 @@ class ServiceEntry {
   const std::string name_;
   const int64_t index_;
   const std::vector<CatalogKey> keys_;
+  const HeldInstances held_;
   size_t served_ = 0;
   mutable std::once_flag rendered_;
   mutable Body body_;
@@ -79,9 +97,15 @@ class Catalog {
   // the index of a forgotten service had to be given up.
   int64_t floor() const { return floor_; }
   size_t services() const { return services_; }    // with at least one served instance
-  size_t instances() const { return instances_; }  // served
+  size_t instances() const { return instances_; }  // served, held ones included
+  size_t held() const { return held_; }
   // The watch that feeds this is open. `live` also needs a recent answer, see EtcdSnapshot.
   bool watch_open() const { return watch_open_; }
+  // Taken from what an earlier run left on disk; this run's etcd has not been heard yet. Good for
+  // answers, not for decisions about etcd's keys.
+  bool from_disk() const { return from_disk_; }
+  // Of the etcd that told this; 0: not known.
+  uint64_t cluster_id() const { return cluster_id_; }
 
   // Null: never seen. An entry with served() == 0 remembers the index of its end.
   std::shared_ptr<const ServiceEntry> Find(std::string_view service) const;
@@ -104,7 +128,10 @@ class Catalog {
   int64_t floor_ = 0;
   size_t services_ = 0;
   size_t instances_ = 0;
+  size_t held_ = 0;
   bool watch_open_ = false;
+  bool from_disk_ = false;
+  uint64_t cluster_id_ = 0;
 };
 
 }  // namespace rosterd

@@ -43,10 +43,13 @@ constexpr std::string_view ToString(EtcdState state) {
 // Immutable. Published when a state changes, and at most about ten times a second for last_answer.
 struct EtcdSnapshot {
   EtcdState state = EtcdState::kConnecting;
-  std::string endpoint;     // the active one, or the one tried last
-  std::string error;        // for a person; "" while connected
+  std::string endpoint;  // the active one, or the one tried last
+  // For a person; while connected: what etcd refuses all the same, "" for nothing.
+  std::string error;
   TimePoint last_answer{};  // last watch message, keepalive or linearizable read; 0: never
   uint64_t generation = 0;  // counts connections; a call of an older one has been cancelled
+  // Counts what etcd told us about our user: what it refused before may be tried again.
+  uint64_t authenticated = 0;
 };
 
 enum class RegistrationState { kAbsent, kRegistered, kConflict };

@@ -44,6 +44,9 @@ struct InstanceHealth {
   std::string reason;  // for a person: "1 of 2 successes needed: GET http://...: connection
                        // refused"; "" while passing
   WallTime since{};    // of the last change of status
+  // False while the status is only remembered from an earlier run: this one's checks have not yet
+  // borne it out.
+  bool confirmed = true;
   std::vector<CheckReport> checks;
 };
 

@@ -10,7 +10,7 @@
 namespace rosterd {
 namespace {
 
-void AppendInstance(std::string& out, const Instance& instance) {
+void AppendInstance(std::string& out, const Instance& instance, bool held) {
   out += "{\"id\":";
   AppendJsonString(out, instance.id);
   out += ",\"address\":";
@@ -27,13 +27,14 @@ void AppendInstance(std::string& out, const Instance& instance) {
   AppendJsonString(out, instance.node);
   out += ",\"zone\":";
   AppendJsonString(out, instance.zone);
+  if (held) out += ",\"held\":true";
   out += '}';
 }
 
 }  // namespace
 
 std::string RenderService(std::string_view name, int64_t index,
-                          const std::vector<const Instance*>& instances, std::string_view error) {
+                          const std::vector<ServedInstance>& instances, std::string_view error) {
   std::string out = "{";
   if (!error.empty()) {
     out += "\"error\":";
@@ -46,9 +47,9 @@ std::string RenderService(std::string_view name, int64_t index,
   out += std::to_string(index);
   out += ",\"instances\":[";
   char before = 0;
-  for (const Instance* instance : instances) {
+  for (const ServedInstance& served : instances) {
     if (before != 0) out += before;
-    AppendInstance(out, *instance);
+    AppendInstance(out, *served.instance, served.held);
     before = ',';
   }
   out += "]}";

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // LeaseFile: what a successor on this host must know to go on with our lease, so that a restart
-// within the TTL writes nothing to etcd. It also holds the lock that keeps a second agent off the
-// same data_dir. The only file of this room that touches the disk.
+// within the TTL writes nothing to etcd.
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
-#include "base/unique_fd.h"
+#include "base/data_dir.h"
+#include "base/state_file.h"
 
 namespace rosterd {
 
@@ -26,33 +26,36 @@ struct LeaseRecord {
   bool operator==(const LeaseRecord&) const = default;
 };
 
-// Owned by one thread at a time.
+// Thread-safe: the registrar saves, the keeper tries again what the disk refused.
 class LeaseFile {
  public:
-  // Makes `data_dir` if it is missing and locks it for the life of this object. Error, naming the
-  // directory: it cannot be written, or another agent uses it.
-  static absl::StatusOr<std::unique_ptr<LeaseFile>> Open(const std::string& data_dir);
+  // `dir` must outlive it.
+  explicit LeaseFile(DataDir& dir);
 
   // What was written last; empty when there is no file. Error: why the file cannot be used (broken,
   // or of another prefix or node), for a warning; go on without it.
   absl::StatusOr<std::optional<LeaseRecord>> Load(const std::string& prefix,
                                                   const std::string& node) const;
-  // Written aside, fsync, rename: whole or not at all. Does nothing when the record is already on
-  // disk. Error: the file and why; the old file stays.
+  // Does nothing when the record is already on disk. Error: the file and why; the old file stays
+  // until Step() has written the new one.
   absl::Status Save(const LeaseRecord& record);
+  // Tries again what could not be saved; returns when to be called next.
+  TimePoint Step(TimePoint now);
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return file_.path(); }
 
  private:
-  LeaseFile(std::string dir, UniqueFd lock);
+  absl::Status Write(const LeaseRecord& record);
 
-  const std::string dir_;
-  const std::string path_;
-  const UniqueFd lock_;
+  mutable std::mutex mutex_;
+  // Guarded by mutex_.
+  StateFile file_;
   std::optional<LeaseRecord> saved_;
+  std::optional<LeaseRecord> unsaved_;
+  TimePoint again_at_{};
 };
 
-// The text of the file, and back. Error: what is wrong with it. Pure.
+// The body of the file, and back. Error: what is wrong with it. Pure.
 std::string EncodeLeaseRecord(const LeaseRecord& record);
 absl::StatusOr<LeaseRecord> DecodeLeaseRecord(const std::string& text);
 

@@ -21,8 +21,9 @@ constexpr int kRefusalsBeforePause = 3;
 // A write that timed out may still be carried out by a member that was frozen.
 constexpr seconds kLateWrites{30};
 
-// True while no check of it has come to a result, good or bad.
+// True while no check of it has come to a result in this run, good or bad.
 bool Undecided(const InstanceHealth& health) {
+  if (health.status == HealthStatus::kPassing) return !health.confirmed;
   if (health.status != HealthStatus::kStarting) return false;
   const auto& checks = health.service->checks;
   for (size_t i = 0; i < health.checks.size() && i < checks.size(); ++i) {
@@ -57,7 +58,7 @@ OwnKey::OwnKey(std::string service, std::string id, std::string key)
 bool OwnKey::WantAs(const std::shared_ptr<const InstanceHealth>& health, const Identity& identity,
                     bool keep_starting) {
   const bool same_config = std::exchange(config_, health->service) == health->service;
-  if (health->status != HealthStatus::kPassing) {
+  if (!IsProvenPassing(*health)) {
     if (!Undecided(*health) || (!keep_starting && encoded_ == nullptr)) {
       return WantGone(health->reason);
     }
@@ -258,9 +259,9 @@ void OwnKey::OnLeaseLost() {
   dirty_ = true;
 }
 
-void OwnKey::ForgetAnswer() {
+void OwnKey::ForgetAnswer(int64_t revision) {
   settled_ = false;
-  if (source_ == Source::kAnswer) source_ = Source::kCatalog;
+  if (source_ == Source::kAnswer && answer_revision_ > revision) source_ = Source::kCatalog;
 }
 
 bool OwnKey::visible() const {

@@ -29,6 +29,11 @@ struct RegistrationChange {
   std::string reason;  // kDeregistered, kConflict
 };
 
+// Passing, and not only remembered so from an earlier run.
+inline bool IsProvenPassing(const InstanceHealth& health) {
+  return health.status == HealthStatus::kPassing && health.confirmed;
+}
+
 // Owned by the registrar thread.
 class OwnKey {
  public:
@@ -75,8 +80,8 @@ class OwnKey {
   void OnUnknownOutcome(const etcd::GuardedWrite& write, TimePoint now);
   void PutOff(TimePoint until, std::string reason);
   void OnLeaseLost();
-  // etcd was restored: what it answered before is of a history that is no more.
-  void ForgetAnswer();
+  // etcd was restored: what it answered above `revision` is of a history that is no more.
+  void ForgetAnswer(int64_t revision);
 
   // --- What people see.
   bool visible() const;

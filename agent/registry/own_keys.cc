@@ -62,16 +62,17 @@ bool OwnKeys::WantAll(const HealthSnapshot& now) {
 // Only what may be in etcd is worth remembering.
 OwnKey* OwnKeys::FindFor(const InstanceHealth& instance) {
   const ServiceConfig& config = *instance.service;
-  if (instance.status == HealthStatus::kPassing) return &Remember(config.name, config.id);
+  if (IsProvenPassing(instance)) return &Remember(config.name, config.id);
   const auto it = keys_.find(FormatKey(identity_.prefix, config.name, config.id));
   return it == keys_.end() ? nullptr : &it->second;
 }
 
 bool OwnKeys::SetCatalog(const std::shared_ptr<const Catalog>& catalog) {
-  if (catalog == catalog_ || catalog == nullptr) return false;
+  // What an earlier run left on disk tells nothing about what stands in etcd now.
+  if (catalog == catalog_ || catalog == nullptr || catalog->from_disk()) return false;
   // Revisions fall only when etcd was restored: what it told us is of a history that is no more.
   if (catalog_ != nullptr && catalog->etcd_revision() < catalog_->etcd_revision()) {
-    ForgetAnswers();
+    ForgetAnswers(catalog->etcd_revision());
     newest_answer_ = 0;
     catalog_distrusted_until_ = {};
   }
@@ -79,8 +80,8 @@ bool OwnKeys::SetCatalog(const std::shared_ptr<const Catalog>& catalog) {
   return true;
 }
 
-void OwnKeys::ForgetAnswers() {
-  for (auto& [name, key] : keys_) key.ForgetAnswer();
+void OwnKeys::ForgetAnswers(int64_t revision) {
+  for (auto& [name, key] : keys_) key.ForgetAnswer(revision);
 }
 
 void OwnKeys::Scan(const LeaseView& leases) {
@@ -143,7 +144,7 @@ void OwnKeys::OnAnswer(const Batch& batch, const etcd::WriteBatchAnswer& answer,
   // A transaction answers from where the cluster stands. If that is below what was seen before,
   // etcd was restored; until the catalog has noticed, it tells of another history.
   const bool catalog_is_ahead = catalog_ != nullptr && revision < catalog_->etcd_revision();
-  if (revision < newest_answer_ || catalog_is_ahead) ForgetAnswers();
+  if (revision < newest_answer_ || catalog_is_ahead) ForgetAnswers(revision);
   if (catalog_is_ahead) catalog_distrusted_until_ = now + identity_.lease_ttl;
   newest_answer_ = revision;
   for (size_t i = 0; i < batch.keys.size() && i < answer.answers.size(); ++i) {

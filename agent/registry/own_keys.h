@@ -70,7 +70,8 @@ class OwnKeys {
   // The first when the configured services are the same objects as before: checks report often.
   bool WantChanged(const HealthSnapshot& before, const HealthSnapshot& now);
   bool WantAll(const HealthSnapshot& now);
-  void ForgetAnswers();
+  // Those of above `revision`: etcd was restored to it.
+  void ForgetAnswers(int64_t revision);
 
   const Identity identity_;
   bool keep_starting_ = true;

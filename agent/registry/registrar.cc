@@ -104,7 +104,7 @@ bool Registrar::TakeCatalog(TimePoint now) {
   const auto catalog = in_.catalog.Get();
   const int64_t before = keys_.catalog() == nullptr ? 0 : keys_.catalog()->etcd_revision();
   if (!keys_.SetCatalog(catalog)) return false;
-  mass_loss_.See(catalog->instances(), now);
+  mass_loss_.See(catalog->instances() - catalog->held(), now);
   // A restored history may hold keys that we took out since, under leases of ours.
   if (catalog->etcd_revision() < before) scan_at_ = {};
   return true;
@@ -115,10 +115,12 @@ void Registrar::TakeEtcd(std::shared_ptr<const EtcdSnapshot> etcd, TimePoint now
     publish_ = true;
   }
   const bool is_new = etcd_ == nullptr || etcd->generation != etcd_->generation || !connected_;
+  const bool may_now = etcd_ != nullptr && etcd->authenticated != etcd_->authenticated;
   etcd_ = std::move(etcd);
   // Without permission the lease can still be renewed: it is kept while a person mends that.
   connected_ = etcd_->state == EtcdState::kConnected || etcd_->state == EtcdState::kDenied;
-  if (!connected_ || !is_new) return;
+  if (may_now) slow_until_ = {};
+  if (!connected_ || !(is_new || may_now)) return;
   // What failed on the old connection need not wait; what etcd itself refused must.
   lease_.OnNewConnection(now);
   write_at_ = std::min(write_at_, now);
@@ -271,14 +273,9 @@ void Registrar::Publish() {
 
 void Registrar::Save(int64_t lease) {
   if (in_.file == nullptr) return;
-  const absl::Status saved = in_.file->Save({cluster_id_, identity_.prefix, identity_.node, lease,
-                                             identity_.lease_ttl, identity_.agent, boot_id_});
-  if (saved.ok()) {
-    log_.FileWorks();
-  } else {
-    metrics_.file_failures.Increment();
-    log_.FileFailed(saved);
-  }
+  // A failure has been told and counted by then, and is tried again: it costs no registration.
+  (void)in_.file->Save({cluster_id_, identity_.prefix, identity_.node, lease, identity_.lease_ttl,
+                        identity_.agent, boot_id_});
 }
 
 void Registrar::Stop(OnStop mode) {

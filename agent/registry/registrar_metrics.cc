@@ -25,9 +25,7 @@ RegistrarMetrics::RegistrarMetrics(Metrics& metrics)
       keepalive_failures(metrics.AddCounter("rosterd_lease_keepalive_failures_total",
                                             "Keepalives without an answer.")),
       write_failures(metrics.AddCounter("rosterd_registration_write_failures_total",
-                                        "Transactions that failed as a whole.")),
-      file_failures(metrics.AddCounter("rosterd_lease_file_failures_total",
-                                       "Failed attempts to remember the lease in data_dir.")) {}
+                                        "Transactions that failed as a whole.")) {}
 
 void RegistrarMetrics::CountWrite(const etcd::GuardedWrite& write) const {
   if (write.kind == etcd::GuardedWrite::Kind::kDelete) {

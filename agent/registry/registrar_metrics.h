@@ -24,7 +24,6 @@ struct RegistrarMetrics {
   Counter lease_losses;
   Counter keepalive_failures;
   Counter write_failures;
-  Counter file_failures;
 };
 
 }  // namespace rosterd

@@ -101,12 +101,6 @@ void RegistrationLog::Changed(const RegistrationChange& change) {
   }
 }
 
-void RegistrationLog::FileFailed(const absl::Status& status) {
-  if (std::exchange(file_failing_, true)) return;
-  log_.Warn("the lease cannot be remembered for the next start; it goes on without",
-            {{"error", std::string(status.message())}});
-}
-
 void RegistrationLog::Kept(int64_t lease) {
   log_.Info("registrations are kept until the lease ends or a successor takes it over",
             {{"lease", LeaseText(lease)}});

@@ -25,8 +25,6 @@ class RegistrationLog {
   void WriteFailed(const etcd::Error& error, size_t keys);
   void WriteWorks();
   void Changed(const RegistrationChange& change);
-  void FileFailed(const absl::Status& status);
-  void FileWorks() { file_failing_ = false; }
   void Kept(int64_t lease);
   void Revoked(int64_t lease);
   void NotRevoked(int64_t lease, seconds ttl, const etcd::Error& error);
@@ -39,7 +37,6 @@ class RegistrationLog {
   std::optional<etcd::ErrorClass> grant_error_;
   std::optional<etcd::ErrorClass> write_error_;
   bool keepalive_failing_ = false;
-  bool file_failing_ = false;
 };
 
 }  // namespace rosterd

@@ -123,29 +123,11 @@ std::optional<std::string> ReadBody(const Node& node, const std::string& name, P
   return text;
 }
 
-std::optional<std::string> ReadCaFile(const Node& node, const std::string& name,
-                                      Problems& problems) {
-  const auto text = ReadText(node, name, problems);
-  if (!text || text->empty()) return text;
-  std::string path = ResolvePath(*text, node.place);
-  struct stat info {};
-  std::string why;
-  if (stat(path.c_str(), &info) != 0 || access(path.c_str(), R_OK) != 0) {
-    why = std::strerror(errno);
-  } else if (!S_ISREG(info.st_mode)) {
-    why = "not a file";
-  }
-  if (why.empty()) return path;
-  problems.Add(node.place, name + ": " + Quoted(path) + " cannot be read (" + why +
-                               "); name a readable file of certificates (PEM)");
-  return std::nullopt;
-}
-
 std::optional<CheckConfig::Tls> ReadTls(const Node& node, const std::string& name,
                                         Problems& problems) {
   CheckConfig::Tls tls;
   MapReader map(&node, name, problems);
-  map.Into(tls.ca, "ca", ReadCaFile);
+  map.Into(tls.ca, "ca", ReadFilePath, "a readable file of certificates (PEM)");
   if (auto server_name = map.Get("server_name", ReadText)) {
     if (server_name->empty() || IsHostName(*server_name)) {
       tls.server_name = *server_name;
@@ -190,6 +172,24 @@ std::string ResolvePath(const std::string& path, const Place& place) {
   const fs::path joined = fs::path(place.file->folder) / path;
   const fs::path absolute = fs::absolute(joined, ignored);
   return (absolute.empty() ? joined : absolute).lexically_normal().string();
+}
+
+std::optional<std::string> ReadFilePath(const Node& node, const std::string& name,
+                                        Problems& problems, const char* wanted) {
+  const auto text = ReadText(node, name, problems);
+  if (!text || text->empty()) return text;
+  std::string path = ResolvePath(*text, node.place);
+  struct stat info {};
+  std::string why;
+  if (stat(path.c_str(), &info) != 0 || access(path.c_str(), R_OK) != 0) {
+    why = std::strerror(errno);
+  } else if (!S_ISREG(info.st_mode)) {
+    why = "not a file";
+  }
+  if (why.empty()) return path;
+  problems.Add(node.place,
+               name + ": " + Quoted(path) + " cannot be read (" + why + "); name " + wanted);
+  return std::nullopt;
 }
 
 std::string CheckUrl(std::string_view url) {

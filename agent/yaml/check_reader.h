@@ -36,4 +36,9 @@ std::string CheckUrl(std::string_view url);
 // `path` as it stands in the file of `place`: relative to that file's folder. Absolute.
 std::string ResolvePath(const std::string& path, const Place& place);
 
+// A file that exists and may be read, as ResolvePath() gives it; "" stays "". `wanted` is what to
+// name instead, "a readable file of ...".
+std::optional<std::string> ReadFilePath(const Node& node, const std::string& name,
+                                        Problems& problems, const char* wanted);
+
 }  // namespace rosterd::yaml

@@ -87,13 +87,6 @@ void MapReader::Refuse(std::string_view key) {
   if (const Entry* entry = Find(key)) ReportRefused(*entry);
 }
 
-void MapReader::RefuseUnlessEmpty(std::string_view key) {
-  const Node* node = Take(key);
-  if (node == nullptr || node->unusable) return;
-  if (node->kind == Node::Kind::kScalar && node->text.empty()) return;
-  ReportRefused(*Find(key));
-}
-
 void MapReader::Finish() {
   if (!is_map_) return;
   for (const Entry& entry : node_->entries) {

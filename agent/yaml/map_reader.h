@@ -38,8 +38,6 @@ class MapReader {
   }
   // A setting that a later version knows: an error that names it, whatever its value is.
   void Refuse(std::string_view key);
-  // The same, but an empty text passes: it is the default.
-  void RefuseUnlessEmpty(std::string_view key);
 
   // Reports the keys that nobody took. Call it last.
   void Finish();

@@ -153,11 +153,19 @@ std::string PrintConfig(const Config& config) {
   section.Line("endpoints", List(config.etcd.endpoints));
   section.Line("prefix", Value(config.etcd.prefix));
   section.Line("lease_ttl", FormatDuration(config.etcd.lease_ttl));
+  section.Line("username", Value(config.etcd.username));
+  section.Line("password_file", Value(config.etcd.password_file));
+  const EtcdConfig::Tls& tls = config.etcd.tls;
+  section.Line("tls", "{ca: " + Value(tls.ca) + ", cert: " + Value(tls.cert) + ", key: " +
+                          Value(tls.key) + ", server_name: " + Value(tls.server_name) + "}");
   top.Line("http", "");
   section.Line("listen", List(config.http.listen));
   section.Line("allowed_hosts", List(config.http.allowed_hosts));
   top.Line("data_dir", Value(config.data_dir));
   top.Line("on_stop", config.on_stop == OnStop::kKeep ? "keep" : "deregister");
+  top.Line("guard", "");
+  section.Line("max_drop", std::to_string(config.guard.max_drop_percent) + "%");
+  section.Line("hold", FormatDuration(config.guard.hold));
   top.Line("log", "");
   section.Line("level", LevelName(config.log.level));
   section.Line("format", config.log.format == LogFormat::kJson ? "json" : "text");

@@ -2,14 +2,14 @@
 #include "yaml/settings_reader.h"
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 #include <string>
 #include <utility>
 
-#include "base/duration.h"
 #include "base/net_address.h"
 #include "yaml/advertise.h"
+#include "yaml/etcd_reader.h"
+#include "yaml/guard_reader.h"
 #include "yaml/scalar.h"
 
 namespace rosterd::yaml {
@@ -62,89 +62,6 @@ void ReadNode(const Node* node, const Place& top, Config& config, const Environm
     }
     config.node.zone = std::move(*zone);
   }
-  map.Finish();
-}
-
-std::optional<std::string> ReadPrefix(const Node& node, const std::string& name,
-                                      Problems& problems) {
-  auto prefix = ReadText(node, name, problems);
-  if (!prefix) return std::nullopt;
-  if (prefix->empty() || prefix->size() > kLongestText) {
-    problems.Add(node.place,
-                 name + " is " + (prefix->empty() ? "empty" : "longer than 255 bytes") +
-                     "; write what the keys in etcd begin with, for example /services/");
-    return std::nullopt;
-  }
-  if (!prefix->ends_with('/')) *prefix += '/';
-  return prefix;
-}
-
-// Empty: fine, and `endpoint` is in its one form. Else how the message goes on after it.
-std::string CheckEndpoint(std::string& endpoint) {
-  constexpr std::string_view kHttp = "http://";
-  if (endpoint.starts_with("https://"))
-    return ": https is not supported yet; write http://HOST:PORT";
-  const size_t scheme_end = endpoint.find("://");
-  if (!endpoint.starts_with(kHttp)) {
-    return scheme_end == std::string::npos
-               ? ": the scheme is missing; write http://HOST:PORT"
-               : ": the scheme " + Quoted(endpoint.substr(0, scheme_end)) +
-                     " is not one of etcd's; write http://HOST:PORT";
-  }
-  std::string_view target = std::string_view(endpoint).substr(kHttp.size());
-  if (target.ends_with('/')) target.remove_suffix(1);
-  const auto parsed = ParseHostPort(target);
-  if (!parsed.ok()) {
-    return " does not name host and port; write http://HOST:PORT with a port from 1 to 65535, for "
-           "example "
-           "http://127.0.0.1:2379";
-  }
-  endpoint = std::string(kHttp) + FormatHostPort(parsed->host, parsed->port);
-  return "";
-}
-
-std::optional<std::vector<std::string>> ReadEndpoints(const Node& node, const std::string& name,
-                                                      Problems& problems) {
-  auto texts = ReadTexts(node, name, problems);
-  if (!texts) return std::nullopt;
-  if (node.items.empty()) {
-    problems.Add(node.place, name +
-                                 " is an empty list; name at least one, for example "
-                                 "[http://127.0.0.1:2379]");
-  }
-  std::vector<std::string> endpoints;
-  for (PlacedText& item : *texts) {
-    const std::string given = item.text;
-    if (const std::string wrong = CheckEndpoint(item.text); !wrong.empty()) {
-      problems.Add(item.place, name + ": " + Quoted(given) + wrong);
-    } else {
-      endpoints.push_back(std::move(item.text));
-    }
-  }
-  return endpoints;
-}
-
-std::optional<seconds> ReadLeaseTtl(const Node& node, const std::string& name, Problems& problems) {
-  const auto ttl = ReadDuration(node, name, problems, seconds(2), std::chrono::hours(1));
-  if (!ttl) return std::nullopt;
-  if (*ttl % seconds(1) != Duration::zero()) {
-    problems.Add(node.place, name + " is " + Quoted(node.text) +
-                                 "; etcd counts leases in whole seconds, so write 2s to 1h");
-    return std::nullopt;
-  }
-  return std::chrono::duration_cast<seconds>(*ttl);
-}
-
-void ReadEtcd(const Node* node, EtcdConfig& etcd, Problems& problems) {
-  MapReader map(node, "etcd", problems);
-  map.Into(etcd.endpoints, "endpoints", ReadEndpoints);
-  map.Into(etcd.prefix, "prefix", ReadPrefix);
-  map.Into(etcd.lease_ttl, "lease_ttl", ReadLeaseTtl);
-  map.RefuseUnlessEmpty("username");
-  map.RefuseUnlessEmpty("password_file");
-  MapReader tls(map.Take("tls"), "etcd.tls", problems);
-  for (const char* key : {"ca", "cert", "key", "server_name"}) tls.RefuseUnlessEmpty(key);
-  tls.Finish();
   map.Finish();
 }
 
@@ -248,21 +165,6 @@ void ReadLog(const Node* node, LogConfig& log, Problems& problems) {
   map.Finish();
 }
 
-// Only the documented defaults pass, so that a complete file can be written today.
-void ReadGuard(const Node* node, Problems& problems) {
-  MapReader map(node, "guard", problems);
-  const auto is_text = [](const Node& value, std::string_view text) {
-    return value.unusable || (value.kind == Node::Kind::kScalar && value.text == text);
-  };
-  if (const Node* value = map.Take("max_drop"); value != nullptr && !is_text(*value, "50%")) {
-    map.Refuse("max_drop");
-  }
-  if (const Node* value = map.Take("hold"); value != nullptr && !is_text(*value, "30s")) {
-    map.Refuse("hold");
-  }
-  map.Finish();
-}
-
 }  // namespace
 
 void ReadSettings(MapReader& map, Config& config, const Environment& environment,
@@ -270,7 +172,7 @@ void ReadSettings(MapReader& map, Config& config, const Environment& environment
   Problems& problems = report.problems;
   // First, because node.advertise may depend on the route to it.
   const Node* const node = map.Take("node");
-  ReadEtcd(map.Take("etcd"), config.etcd, problems);
+  ReadEtcd(map.Take("etcd"), config.etcd, report);
   ReadNode(node, map.place(), config, environment, report);
   ReadHttp(map.Take("http"), config.http, problems);
   const Node* const data_dir_node = map.Take("data_dir");
@@ -290,7 +192,7 @@ void ReadSettings(MapReader& map, Config& config, const Environment& environment
                  "on_stop: keep needs a data_dir to find its registrations again; set data_dir, "
                  "or write deregister");
   }
-  ReadGuard(map.Take("guard"), problems);
+  ReadGuard(map.Take("guard"), config.guard, problems);
   ReadLog(map.Take("log"), config.log, problems);
   map.Refuse("registry");
   map.Refuse("drain");

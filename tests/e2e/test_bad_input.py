@@ -81,13 +81,6 @@ class BadStart(Case):
         self.assertIn(f"127.0.0.1:{port}", err)
         self.assertIn("in use", err)
 
-    def test_an_unwritable_data_dir_ends_the_start_with_a_clear_line(self):
-        code, _, err = self.run_binary(
-            config=f"node: {{name: n, advertise: 127.0.0.1}}\nhttp: {{listen: [127.0.0.1:{free_port()}]}}\n"
-                   "data_dir: /proc/no-such-place\n")
-        self.assertEqual(code, 1)
-        self.assertIn("/proc/no-such-place", err)
-
 
 class BadPeers(Case):
     def raw(self, port, data):

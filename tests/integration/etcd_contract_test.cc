@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 #include <thread>
 
+#include "support/certificate_folder.h"
 #include "support/etcd_process.h"
 #include "support/watch_run.h"
 
@@ -31,6 +32,43 @@ TEST_CASE("a real etcd keeps the contract") {
                .compact = [&](int64_t revision) { etcd.Compact(revision); },
                .first_lease = 100});
     }
+  }
+}
+
+TEST_CASE("an etcd with TLS, client certificates and passwords keeps the contract too") {
+  CertificateFolder files;
+  files.MakeAuthority("ca");
+  files.MakeCertificate("server", "ca", "IP:127.0.0.1");
+  files.MakeCertificate("client", "ca", "DNS:client");
+  etcd::DevServer::Options server;
+  server.tls = true;
+  server.flags = {"--cert-file=" + files.Path("server.pem"),
+                  "--key-file=" + files.Path("server.key"), "--client-cert-auth",
+                  "--trusted-ca-file=" + files.Path("ca.pem"), "--bcrypt-cost=4"};
+  EtcdProcess etcd(server,
+                   {"--cacert=" + files.Path("ca.pem"), "--cert=" + files.Path("client.pem"),
+                    "--key=" + files.Path("client.key")});
+  etcd.EnableAuth("app", "secret", "/");
+  EtcdConfig settings;
+  settings.tls = {files.Path("ca.pem"), files.Path("client.pem"), files.Path("client.key"), ""};
+  const auto credentials = etcd::CredentialFiles::Open(settings);
+  REQUIRE(credentials.ok());
+  const auto client = etcd.NewClient({.tls = *(*credentials)->tls()});
+  const auto token = client->Authenticate("app", "secret", kTimeout);
+  if (!token.ok()) FAIL(token.error().Describe());
+  client->SetToken(*token);
+  int64_t first_lease = 100;
+  for (const ContractCase& one : EtcdContract()) {
+    INFO(one.name);
+    first_lease += 100;
+    one.run({.client = *client,
+             .prefix = "/contract/" + std::to_string(first_lease) + "/",
+             .pass_time = [](Duration d) { std::this_thread::sleep_for(d); },
+             .compact =
+                 [&](int64_t revision) {
+                   etcd.Ctl({"compact", std::to_string(revision)});
+                 },
+             .first_lease = first_lease});
   }
 }
 

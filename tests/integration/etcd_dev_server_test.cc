@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "etcd/dev_server.h"
@@ -15,14 +16,14 @@ class ScopedVariable {
  public:
   ScopedVariable(const char* name, const std::string& value) : name_(name) {
     const char* old = getenv(name);
-    old_ = old == nullptr ? "" : old;
+    if (old != nullptr) old_ = old;
     setenv(name, value.c_str(), 1);
   }
-  ~ScopedVariable() { setenv(name_, old_.c_str(), 1); }
+  ~ScopedVariable() { old_ ? setenv(name_, old_->c_str(), 1) : unsetenv(name_); }
 
  private:
   const char* name_;
-  std::string old_;
+  std::optional<std::string> old_;
 };
 
 class TempDirectory {

@@ -2,11 +2,9 @@
 // GrpcClient and Session when their etcd is killed, frozen or was never there.
 #include <catch2/catch.hpp>
 #include <functional>
-#include <mutex>
 #include <thread>
 
-#include "base/step_thread.h"
-#include "etcd/session.h"
+#include "etcd_running_session.h"
 #include "support/etcd_process.h"
 #include "support/watch_run.h"
 
@@ -15,59 +13,8 @@ namespace {
 
 using etcd::ErrorClass;
 using etcd::GrpcClient;
-using etcd::Session;
 
 constexpr milliseconds kTimeout{1500};
-
-bool Eventually(const std::function<bool()>& reached, Duration limit = seconds(10)) {
-  const TimePoint end = BootClock::now() + limit;
-  while (BootClock::now() < end) {
-    if (reached()) return true;
-    std::this_thread::sleep_for(milliseconds(5));
-  }
-  return reached();
-}
-
-// A session on its own thread, as the agent runs it.
-class RunningSession {
- public:
-  explicit RunningSession(const std::vector<std::string>& endpoints)
-      : session_(endpoints, *etcd::MakeGrpcClientFactory(endpoints, {}), clock_, log_, metrics_,
-                 Random(1)),
-        thread_("session", clock_, [this](TimePoint now) { return session_.Step(now); }) {
-    session_.SetWake([this] { thread_.Wake(); });
-    thread_.Start();
-  }
-  ~RunningSession() {
-    session_.Stop();
-    thread_.Stop();
-  }
-
-  Session& operator*() { return session_; }
-  Session* operator->() { return &session_; }
-  EtcdState State() { return session_.state().Get()->state; }
-  bool WaitConnected() {
-    return Eventually([&] { return State() == EtcdState::kConnected; });
-  }
-  size_t LinesWith(const std::string& text) const {
-    std::lock_guard lock(mutex_);
-    size_t count = 0;
-    for (const std::string& line : lines_) count += line.find(text) != std::string::npos ? 1 : 0;
-    return count;
-  }
-
- private:
-  SystemClock clock_;
-  mutable std::mutex mutex_;
-  std::vector<std::string> lines_;  // guarded by mutex_
-  Log log_{LogLevel::kInfo, LogFormat::kText, [this](const std::string& line) {
-             std::lock_guard lock(mutex_);
-             lines_.push_back(line);
-           }};
-  Metrics metrics_;
-  Session session_;
-  StepThread thread_;
-};
 
 // An address where nothing listens.
 std::string DeadEndpoint() {
@@ -86,6 +33,27 @@ TEST_CASE("nobody listening is unavailable at once and in words") {
       client.Watch("/", 1, kTimeout, {}, [](const etcd::WatchBatch&) { return true; });
   CHECK(end.error_class == ErrorClass::kUnavailable);
   CHECK_FALSE(client.KeepAlive(1, kTimeout).ok());
+}
+
+TEST_CASE("a watch that is merely quiet is asked for its progress and stays; a dead one ends") {
+  EtcdProcess etcd;
+  GrpcClient::Options options;
+  options.watch_silence = milliseconds(100);
+  options.watch_answer = milliseconds(1000);
+  GrpcClient client(*etcd::ParseEndpoint(etcd.endpoint()), options);
+  const auto started = client.Ping(kTimeout);
+  REQUIRE(started.ok());
+  WatchRun watch(client, "/quiet/", started->revision + 1);
+  REQUIRE(watch.WaitForCreated());
+  // Long enough to be asked some ten times.
+  std::this_thread::sleep_for(milliseconds(1500));
+  REQUIRE(client.Write({{.key = "/quiet/a", .value = "1"}}, kTimeout).ok());
+  CHECK(watch.WaitForEvents(1));
+  const TimePoint frozen = BootClock::now();
+  etcd.Pause();
+  CHECK(watch.End().error_class == ErrorClass::kTimeout);
+  CHECK(BootClock::now() - frozen < seconds(3));
+  etcd.Resume();
 }
 
 TEST_CASE("a frozen member costs a call its deadline and no more") {

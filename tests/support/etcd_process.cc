@@ -4,11 +4,15 @@
 #include <grpcpp/grpcpp.h>
 #include <signal.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <thread>
 
+#include "base/child_process.h"
+#include "base/unique_fd.h"
 #include "proto/rpc.grpc.pb.h"
 
 namespace rosterd::testing {
@@ -47,8 +51,9 @@ bool AllThreadsStopped(pid_t pid) {
 
 }  // namespace
 
-EtcdProcess::EtcdProcess() {
-  auto started = etcd::DevServer::Start();
+EtcdProcess::EtcdProcess(etcd::DevServer::Options options, std::vector<std::string> ctl_flags)
+    : ctl_flags_(std::move(ctl_flags)) {
+  auto started = etcd::DevServer::Start(std::move(options));
   if (!started.ok()) throw std::runtime_error(std::string(started.status().message()));
   server_ = std::move(*started);
 }
@@ -76,6 +81,47 @@ void EtcdProcess::Pause() {
 }
 
 void EtcdProcess::Resume() { server_->process().Signal(SIGCONT); }
+
+void EtcdProcess::Ctl(const std::vector<std::string>& arguments) {
+  char output[] = "/tmp/rosterd-etcdctl-XXXXXX";
+  const UniqueFd file(mkstemp(output));
+  std::vector<std::string> argv{"etcdctl", "--endpoints=" + endpoint(), "--command-timeout=10s"};
+  argv.insert(argv.end(), ctl_flags_.begin(), ctl_flags_.end());
+  if (auth_) argv.emplace_back("--user=root:root");
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  ChildProcess::Options options;
+  options.output_file = output;
+  options.environment = {"ETCDCTL_API=3"};
+  auto child = ChildProcess::Start(argv, std::move(options));
+  if (!child.ok()) throw std::runtime_error(std::string(child.status().message()));
+  const int status = child->Wait(std::chrono::seconds(20));
+  std::ifstream in(output);
+  const std::string said{std::istreambuf_iterator<char>(in), {}};
+  std::filesystem::remove(output);
+  if (status != 0) throw std::runtime_error("etcdctl " + arguments.front() + ": " + said);
+}
+
+void EtcdProcess::EnableAuth(const std::string& user, const std::string& password,
+                             const std::string& prefix) {
+  if (!users_made_) {
+    Ctl({"user", "add", "root:root"});
+    Ctl({"user", "grant-role", "root", "root"});
+    Ctl({"user", "add", user + ":" + password});
+    Ctl({"role", "add", user});
+    Ctl({"user", "grant-role", user, user});
+    if (!prefix.empty()) {
+      Ctl({"role", "grant-permission", user, "--prefix=true", "readwrite", prefix});
+    }
+    users_made_ = true;
+  }
+  Ctl({"auth", "enable"});
+  auth_ = true;
+}
+
+void EtcdProcess::DisableAuth() {
+  Ctl({"auth", "disable"});
+  auth_ = false;
+}
 
 int64_t EtcdProcess::Put(const std::string& key, const std::string& value, int64_t lease) {
   grpc::ClientContext context;

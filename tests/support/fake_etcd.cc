@@ -156,6 +156,27 @@ etcd::Result<etcd::ListAnswer> FakeEtcd::List(const std::string& prefix, millise
   return answer;
 }
 
+etcd::Result<std::optional<etcd::KeyValue>> FakeEtcd::ReadAt(const std::string& key,
+                                                             int64_t revision,
+                                                             milliseconds timeout) {
+  std::lock_guard lock(mutex_);
+  if (auto error = Begin({.kind = EtcdCall::kRead, .prefix = key, .timeout = timeout})) {
+    return *error;
+  }
+  if (revision < compacted_) {
+    return Refusal(11, "etcdserver: mvcc: required revision has been compacted");
+  }
+  std::optional<etcd::KeyValue> found;
+  for (const Past& past : history_) {
+    if (past.revision > revision || past.event.kv.key != key) continue;
+    found.reset();
+    if (past.event.kind == etcd::WatchEvent::Kind::kPut) found = past.event.kv;
+  }
+  if (revision > revision_) found.reset();
+  if (auto error = LoseAnswer(EtcdCall::kRead)) return *error;
+  return found;
+}
+
 etcd::Result<etcd::Header> FakeEtcd::Ping(milliseconds timeout) {
   std::lock_guard lock(mutex_);
   if (auto error = Begin({.kind = EtcdCall::kPing, .timeout = timeout})) return *error;

@@ -21,7 +21,7 @@
 
 namespace rosterd::testing {
 
-enum class EtcdCall { kGrant, kKeepAlive, kRevoke, kWrite, kList, kPing, kWatch };
+enum class EtcdCall { kGrant, kKeepAlive, kRevoke, kWrite, kList, kRead, kPing, kWatch };
 
 // What a caller asked for; fields that a kind of call does not have are left empty.
 struct RecordedCall {
@@ -53,6 +53,8 @@ class FakeEtcd final : public etcd::Client {
   etcd::Result<etcd::WriteBatchAnswer> Write(const std::vector<etcd::GuardedWrite>& writes,
                                              milliseconds timeout) override;
   etcd::Result<etcd::ListAnswer> List(const std::string& prefix, milliseconds timeout) override;
+  etcd::Result<std::optional<etcd::KeyValue>> ReadAt(const std::string& key, int64_t revision,
+                                                     milliseconds timeout) override;
   etcd::Result<etcd::Header> Ping(milliseconds timeout) override;
   // The first batch has `created`; then all events there are since `start_revision` in one batch,
   // then one batch whenever something new is there. `open_timeout` never passes.

@@ -35,7 +35,7 @@ void FakeEtcd::FailAll(EtcdCall kind, std::optional<Error> error) {
 void FakeEtcd::FailAll(std::optional<Error> error) {
   for (const EtcdCall kind :
        {EtcdCall::kGrant, EtcdCall::kKeepAlive, EtcdCall::kRevoke, EtcdCall::kWrite,
-        EtcdCall::kList, EtcdCall::kPing, EtcdCall::kWatch}) {
+        EtcdCall::kList, EtcdCall::kRead, EtcdCall::kPing, EtcdCall::kWatch}) {
     FailAll(kind, error);
   }
 }

@@ -13,14 +13,16 @@ std::shared_ptr<const ServiceConfig> Service(const std::string& id) {
   return service;
 }
 
-TEST_CASE("A reload takes services, log and allowed hosts") {
+TEST_CASE("A reload takes services, guard, log and allowed hosts") {
   Config running;
   Config loaded;
   loaded.services = {Service("web-1")};
+  loaded.guard = {100, seconds(5)};
   loaded.log.level = LogLevel::kDebug;
   loaded.http.allowed_hosts = {"web.example"};
   const ReloadPlan plan = PlanReload(running, loaded);
   CHECK(plan.config.services == loaded.services);
+  CHECK(plan.config.guard == loaded.guard);
   CHECK(plan.config.log == loaded.log);
   CHECK(plan.config.http.allowed_hosts == loaded.http.allowed_hosts);
   CHECK(plan.needs_restart.empty());
@@ -31,7 +33,7 @@ TEST_CASE("Every other changed setting keeps its old value and is named") {
   running.node.name = "a";
   Config loaded = running;
   loaded.node = {"b", "10.0.0.1", "z"};
-  loaded.etcd = {{"http://10.0.0.2:2379"}, "/other/", seconds(30)};
+  loaded.etcd = {{"http://10.0.0.2:2379"}, "/other/", seconds(30), "u", "/p", {"/ca", "", "", ""}};
   loaded.http.listen = {"127.0.0.1:1"};
   loaded.data_dir = "/d";
   loaded.on_stop = OnStop::kKeep;
@@ -43,8 +45,9 @@ TEST_CASE("Every other changed setting keeps its old value and is named") {
   CHECK(plan.config.on_stop == running.on_stop);
   CHECK(plan.needs_restart == std::vector<std::string>{"node.name", "node.advertise", "node.zone",
                                                        "etcd.endpoints", "etcd.prefix",
-                                                       "etcd.lease_ttl", "http.listen", "data_dir",
-                                                       "on_stop"});
+                                                       "etcd.lease_ttl", "etcd.username",
+                                                       "etcd.password_file", "etcd.tls",
+                                                       "http.listen", "data_dir", "on_stop"});
 }
 
 }  // namespace

@@ -147,10 +147,13 @@ TEST_CASE("the catalog is live while its watch is open and etcd answered less th
   CHECK(state() == "live");
   CHECK(age() == "0");
 
-  for (const EtcdState away : {EtcdState::kConnecting, EtcdState::kLost, EtcdState::kDenied}) {
+  for (const EtcdState away : {EtcdState::kConnecting, EtcdState::kLost}) {
     world.etcd.state = away;
     CHECK(state() == "stale");
   }
+  // Refused as a user, but the watch is open and keepalives are answered.
+  world.etcd.state = EtcdState::kDenied;
+  CHECK(state() == "live");
   world.etcd.state = EtcdState::kConnected;
   world.views.catalog = OneService(/*watch_open=*/false);
   CHECK(state() == "stale");

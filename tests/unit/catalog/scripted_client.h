@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@ class ScriptedClient final : public etcd::Client {
     if (lists.empty()) return Unscripted();
     auto answer = std::move(lists.front());
     lists.pop_front();
+    if (answer.ok()) last_list_ = answer->kvs;
     return answer;
   }
   etcd::Error Watch(const std::string&, int64_t start, milliseconds, std::stop_token stop,
@@ -51,6 +53,20 @@ class ScriptedClient final : public etcd::Client {
                                              milliseconds) override {
     return Unscripted();
   }
+  // Null: what was listed last stands there.
+  std::function<etcd::Result<std::optional<etcd::KeyValue>>(const std::string& key,
+                                                            int64_t revision)>
+      read_at;
+  std::vector<std::string> read;
+  etcd::Result<std::optional<etcd::KeyValue>> ReadAt(const std::string& key, int64_t revision,
+                                                     milliseconds) override {
+    read.push_back(key);
+    if (read_at) return read_at(key, revision);
+    for (const etcd::KeyValue& kv : last_list_) {
+      if (kv.key == key) return std::optional(kv);
+    }
+    return std::optional<etcd::KeyValue>();
+  }
   etcd::Result<etcd::Header> Ping(milliseconds) override { return Unscripted(); }
 
   static etcd::Error Broken(std::string text = "connection reset") {
@@ -61,6 +77,7 @@ class ScriptedClient final : public etcd::Client {
   }
 
  private:
+  std::vector<etcd::KeyValue> last_list_;
   static etcd::Error Unscripted() { return Broken("not in the script"); }
 };
 

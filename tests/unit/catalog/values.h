@@ -69,7 +69,7 @@ inline etcd::WatchBatch ProgressAt(int64_t revision, uint64_t cluster = 1) {
 inline std::vector<std::string> ServedOf(const Catalog& catalog, const std::string& service) {
   std::vector<std::string> served;
   if (const auto entry = catalog.Find(service)) {
-    for (const Instance* instance : entry->ServedInstances()) {
+    for (const ServedInstance& instance : entry->ServedInstances()) {
       served.push_back(instance->id + ":" + std::to_string(instance->port));
     }
   }

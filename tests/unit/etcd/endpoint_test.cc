@@ -16,13 +16,16 @@ TEST_CASE("endpoints become gRPC targets that ask the resolver only for names") 
   CHECK(target("http://etcd-1.example.com:2379") == "dns:///etcd-1.example.com:2379");
   CHECK(target("http://etcd-1") == "dns:///etcd-1:2379");
   CHECK(target("http://[::1]") == "ipv6:%5B::1%5D:2379");
+  CHECK(target("https://etcd-1:2379") == "dns:///etcd-1:2379");
+  CHECK(ParseEndpoint("https://etcd-1")->https);
+  CHECK_FALSE(ParseEndpoint("http://etcd-1")->https);
 }
 
 TEST_CASE("what is not an endpoint is refused with the reason") {
   const auto [url, reason] = GENERATE(table<std::string, std::string>({
       {"127.0.0.1:2379", "expected http://HOST:PORT"},
       {"ftp://127.0.0.1:2379", "expected http://HOST:PORT"},
-      {"https://127.0.0.1:2379", "https is not supported yet"},
+      {"https://", "etcd endpoint 'https://'"},
       {"http://", "etcd endpoint 'http://'"},
       {"http://host:99999", "etcd endpoint 'http://host:99999'"},
       {"http://host:2379/v3", "only a host and a port"},

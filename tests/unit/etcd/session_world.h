@@ -3,11 +3,13 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "etcd/session.h"
@@ -19,10 +21,47 @@ using testing::FakeClock;
 using testing::FakeEtcd;
 using testing::MakeError;
 
+// The users of the made-up cluster, who holds tokens and who asked for one.
+struct Users {
+  std::mutex mutex;
+  bool on = false;
+  std::string password = "right";
+  std::string good_token;  // the only one that passes
+  Error without_token = MakeError(ErrorClass::kUnauthenticated, "etcdserver: user name is empty");
+  std::optional<Error> authenticate;   // what Authenticate gives in place of an answer
+  std::vector<TimePoint> asked;        // one per Authenticate
+  std::vector<std::string> passwords;  // one per Authenticate
+
+  void Set(std::function<void(Users&)> change) {
+    std::lock_guard lock(mutex);
+    change(*this);
+  }
+  size_t Asked() {
+    std::lock_guard lock(mutex);
+    return asked.size();
+  }
+};
+
+// Credentials without files.
+struct MadeUpCredentials final : Credentials {
+  const std::string& username() const override { return user; }
+  absl::StatusOr<std::string> Password() override { return password; }
+  Changes Look() override {
+    ++looks;
+    return std::exchange(next, {});
+  }
+
+  std::string user = "app";
+  absl::StatusOr<std::string> password = "right";
+  Changes next;
+  int looks = 0;
+};
+
 // What a test says about one endpoint; outlives the clients made for it.
 struct Member {
   std::mutex mutex;
   std::optional<Error> error;  // what every call to it gives
+  int good_clients = 1 << 30;  // later ones are refused as by a wrong certificate
   bool silent = false;         // a ping gets no answer until it is cancelled
   int silent_pings = 0;
   std::condition_variable_any changed;
@@ -50,9 +89,10 @@ struct Member {
 
 class MemberClient final : public CancellableClient {
  public:
-  MemberClient(Member& member, FakeEtcd& cluster) : member_(member), cluster_(cluster) {
+  MemberClient(Member& member, FakeEtcd& cluster, FakeClock& clock, Users& users)
+      : member_(member), cluster_(cluster), clock_(clock), users_(users) {
     std::lock_guard lock(member_.mutex);
-    ++member_.clients_made;
+    number_ = ++member_.clients_made;
     ++member_.clients_alive;
   }
   ~MemberClient() override {
@@ -65,7 +105,7 @@ class MemberClient final : public CancellableClient {
     return cluster_.Grant(lease, ttl, timeout);
   }
   Result<KeepAliveAnswer> KeepAlive(int64_t lease, milliseconds timeout) override {
-    if (auto error = Refuse(timeout)) return *error;
+    if (auto error = Refuse(timeout, false)) return *error;  // etcd 3.4 asks for no token here
     return cluster_.KeepAlive(lease, timeout);
   }
   Result<Header> Revoke(int64_t lease, milliseconds timeout) override {
@@ -80,6 +120,11 @@ class MemberClient final : public CancellableClient {
   Result<ListAnswer> List(const std::string& prefix, milliseconds timeout) override {
     if (auto error = Refuse(timeout)) return *error;
     return cluster_.List(prefix, timeout);
+  }
+  Result<std::optional<KeyValue>> ReadAt(const std::string& key, int64_t revision,
+                                         milliseconds timeout) override {
+    if (auto error = Refuse(timeout)) return *error;
+    return cluster_.ReadAt(key, revision, timeout);
   }
   Result<Header> Ping(milliseconds timeout) override {
     if (auto error = Refuse(timeout)) return *error;
@@ -103,16 +148,52 @@ class MemberClient final : public CancellableClient {
   }
   void CancelAll() override { cancelled_.request_stop(); }
 
+  Result<std::string> Authenticate(const std::string& username, const std::string& password,
+                                   milliseconds timeout) override {
+    if (auto error = Refuse(timeout, false)) return *error;
+    std::lock_guard lock(users_.mutex);
+    users_.asked.push_back(clock_.Now());
+    users_.passwords.push_back(password);
+    if (users_.authenticate) return *users_.authenticate;
+    if (!users_.on) {
+      return MakeError(ErrorClass::kInvalid, "etcdserver: authentication is not enabled");
+    }
+    if (password != users_.password) {
+      return MakeError(ErrorClass::kDenied,
+                       "etcdserver: authentication failed, invalid user ID or password");
+    }
+    users_.good_token = username + "." + std::to_string(users_.asked.size());
+    return users_.good_token;
+  }
+  void SetToken(std::string token) override {
+    std::lock_guard lock(users_.mutex);
+    token_ = std::move(token);
+  }
+
  private:
-  std::optional<Error> Refuse(milliseconds timeout) {
+  std::optional<Error> Refuse(milliseconds timeout, bool authenticated = true) {
     if (cancelled_.stop_requested()) return MakeError(ErrorClass::kCancelled);
-    std::lock_guard lock(member_.mutex);
-    member_.last_timeout = timeout;
-    return member_.error;
+    {
+      std::lock_guard lock(member_.mutex);
+      member_.last_timeout = timeout;
+      if (member_.error) return member_.error;
+      if (number_ > member_.good_clients) {
+        return MakeError(ErrorClass::kUnavailable, "certificate verify failed");
+      }
+    }
+    std::lock_guard lock(users_.mutex);
+    if (!authenticated || (!users_.on && token_.empty())) return std::nullopt;
+    if (token_.empty()) return users_.without_token;
+    if (users_.on && token_ == users_.good_token) return std::nullopt;
+    return MakeError(ErrorClass::kUnauthenticated, "etcdserver: invalid auth token");
   }
 
   Member& member_;
   FakeEtcd& cluster_;
+  FakeClock& clock_;
+  Users& users_;
+  int number_ = 0;     // which client of the member it is
+  std::string token_;  // guarded by users_.mutex
   std::stop_source cancelled_;
 };
 
@@ -120,18 +201,20 @@ struct World {
   FakeClock clock;
   FakeEtcd cluster{clock};
   std::map<std::string, Member> members;
+  Users users;
   std::vector<std::string> lines;
   Log log{LogLevel::kInfo, LogFormat::kText, [this](const std::string& l) { lines.push_back(l); }};
   Metrics metrics;
 
-  Session MakeSession(const std::vector<std::string>& endpoints) {
+  Session MakeSession(const std::vector<std::string>& endpoints,
+                      std::shared_ptr<Credentials> credentials = nullptr) {
     for (const std::string& endpoint : endpoints) members[endpoint];
     return Session(
         endpoints,
         [this](const std::string& endpoint) -> std::shared_ptr<CancellableClient> {
-          return std::make_shared<MemberClient>(members.at(endpoint), cluster);
+          return std::make_shared<MemberClient>(members.at(endpoint), cluster, clock, users);
         },
-        clock, log, metrics, Random(5));
+        clock, log, metrics, Random(5), std::move(credentials));
   }
   size_t LinesWith(const std::string& text) const {
     size_t count = 0;

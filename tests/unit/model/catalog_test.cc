@@ -57,6 +57,24 @@ TEST_CASE("every key is found by its id, those that cannot be read too") {
   CHECK(ServiceEntry("s", 1, {}).FindKey("a") == nullptr);
 }
 
+TEST_CASE("what is held is served in its place, but is no key") {
+  const HeldInstances held{{Key("a").instance, Key("c").instance, Key("z").instance}, 58};
+  const ServiceEntry entry("s", 57, {Key("b"), Key("bb", "failing"), Key("d")}, held);
+  CHECK(entry.served() == 5);
+  CHECK(entry.held() == 3);
+  CHECK(entry.keys().size() == 3);
+  CHECK(entry.FindKey("c") == nullptr);
+  CHECK(entry.index() == 57);
+  CHECK(entry.last_change() == 58);
+  std::string seen;
+  for (const ServedInstance& served : entry.ServedInstances()) {
+    seen += served->id + (served.held ? "! " : " ");
+  }
+  CHECK(seen == "a! b c! d z! ");
+  CHECK(entry.body().json == RenderService("s", 57, entry.ServedInstances()));
+  CHECK(ServiceEntry("s", 57, {Key("b")}).last_change() == 57);
+}
+
 TEST_CASE("the body shows what is served, and its tag is the body's") {
   const ServiceEntry entry("s", 57, {Key("a"), Unreadable("b"), Key("c", "failing")});
   CHECK(entry.body().json == RenderService("s", 57, entry.ServedInstances()));

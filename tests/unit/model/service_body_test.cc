@@ -33,6 +33,15 @@ TEST_CASE("a service's body has every field of the contract and no other") {
         R"("meta":{"version":"1.4.2"},"node":"web-01","zone":"eu-1a"}]})");
 }
 
+TEST_CASE("only an instance that is held says so") {
+  const Instance instance = Example();
+  const std::string plain = RenderService("my-service", 57, {&instance});
+  CHECK(plain.find("held") == std::string::npos);
+  std::string held = plain;
+  held.replace(held.rfind("}]}"), 3, R"(,"held":true}]})");
+  CHECK(RenderService("my-service", 57, {{&instance, true}}) == held);
+}
+
 TEST_CASE("unset fields are present and empty") {
   Instance instance;
   instance.id = "i";

@@ -1,37 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // One agent goes, another comes with the same data_dir: nothing is written that is right already.
-#include <stdlib.h>
-
 #include <catch2/catch.hpp>
-#include <filesystem>
+#include <memory>
 #include <optional>
 
 #include "agent_host.h"
 #include "registry/lease_file.h"
 #include "registry/registrar.h"
+#include "support/temp_dir.h"
 
 namespace rosterd::testing {
 namespace {
 
 struct Restart {
-  Restart() {
-    char name[] = "/tmp/rosterd-restart-XXXXXX";
-    REQUIRE(mkdtemp(name) != nullptr);
-    dir = name;
-  }
   ~Restart() {
     host.reset();
     file.reset();
-    std::filesystem::remove_all(dir);
   }
 
   // As the agent does; the fields of `options` that the file decides are overwritten.
   AgentHost& Start(AgentHost::Options options = {}, bool rebooted = false) {
     host.reset();
     file.reset();
-    auto opened = LeaseFile::Open(dir);
-    REQUIRE(opened.ok());
-    file = *std::move(opened);
+    disk.Open();
+    file = std::make_unique<LeaseFile>(*disk.dir);
     auto loaded = file->Load(kPrefix, options.node);
     REQUIRE(loaded.ok());
     options.file = file.get();
@@ -46,7 +38,7 @@ struct Restart {
 
   FakeClock clock;
   FakeEtcd etcd{clock};
-  std::string dir;
+  Disk disk;
   int runs = 0;
   std::unique_ptr<LeaseFile> file;
   std::optional<AgentHost> host;
@@ -183,18 +175,27 @@ TEST_CASE("after a stop that deregisters only the uuid is left to a successor") 
   CHECK((*record)->cluster_id != 0);
 }
 
-TEST_CASE("a full disk is told once and costs nothing but the memory") {
+TEST_CASE("a full disk is told once, costs nothing but the memory, and is tried again") {
   Restart t;
   AgentHost& host = t.Start();
-  std::filesystem::create_directory(t.file->path() + ".new");
+  FillDiskFor(t.file->path());
   host.Set("web");
   host.Settle();
   CHECK(host.IsRegistered("web"));
+  FillDiskFor(t.file->path());
   t.etcd.RevokeLease(host.Lease());
   host.RunFor(seconds(2));
   CHECK(host.IsRegistered("web"));
-  CHECK(host.Logged("cannot be remembered") == 1);
-  CHECK(host.Metric("rosterd_lease_file_failures_total") == 2);
+  CHECK(t.disk.Logged("state cannot be kept on disk") == 1);
+  CHECK(t.disk.Failures("lease") == 2);
+  CHECK_FALSE((*t.file->Load(kPrefix, "web-01")).has_value());
+
+  const TimePoint again = t.file->Step(t.clock.Now());
+  CHECK(again > t.clock.Now());
+  CHECK(again <= t.clock.Now() + seconds(10));
+  t.file->Step(again);
+  CHECK((*t.file->Load(kPrefix, "web-01"))->lease == host.Lease());
+  CHECK(t.disk.Logged("kept on disk again") == 1);
 }
 
 }  // namespace

@@ -196,6 +196,8 @@ TEST_CASE("etcd: endpoints and prefix") {
   };
   CheckAll({
       {endpoint("127.0.0.1:2379"), "1:20", {"scheme is missing", "http://HOST:PORT"}},
+      {endpoint("https://127.0.0.1"), "1:20", {"port", "https://HOST:PORT"}},
+      {endpoint("HTTPS://127.0.0.1:1"), "1:20", {"scheme 'HTTPS'"}},
       {endpoint("ftp://127.0.0.1:2379"), "1:20", {"scheme 'ftp'"}},
       {endpoint("http://127.0.0.1"), "1:20", {"port"}},
       {endpoint("http://127.0.0.1:0"), "1:20", {"port"}},
@@ -205,6 +207,29 @@ TEST_CASE("etcd: endpoints and prefix") {
       {endpoint(""), "1:20", {"empty"}},
       {"etcd: {endpoints: []}\n", "1:19", {"empty list"}},
       {"etcd: {prefix: \"\"}\n", "1:16", {"etcd.prefix is empty"}},
+  });
+}
+
+TEST_CASE("etcd: user, password and certificates") {
+  const std::string secure = "etcd:\n  endpoints: [https://a:2379]\n  tls: ";
+  CheckAll({
+      {"etcd: {username: app}\n", "1:8", {"etcd.username needs etcd.password_file", "both"}},
+      {"etcd: {password_file: c.yaml}\n", "1:8", {"etcd.password_file needs etcd.username"}},
+      {"etcd: {username: app, password_file: no/such}\n",
+       "1:38",
+       {"etcd.password_file: ", "no/such' cannot be read (No such file", "the password"}},
+      {"etcd: {username: app, password_file: .}\n", "1:38", {"not a file"}},
+      {"etcd: {username: \"a\\nb\", password_file: c.yaml}\n", "1:18", {"line break"}},
+      {"etcd: {username: " + std::string(256, 'a') + ", password_file: c.yaml}\n",
+       "1:18",
+       {"longer than 255"}},
+      {secure + "{ca: no.pem}\n", "3:13", {"etcd.tls.ca: ", "no.pem' cannot be read"}},
+      {secure + "{cert: no.pem, key: c.yaml}\n", "3:15", {"etcd.tls.cert: ", "certificate"}},
+      {secure + "{cert: c.yaml, key: no.pem}\n", "3:28", {"etcd.tls.key: ", "private key"}},
+      {secure + "{cert: c.yaml}\n", "3:9", {"etcd.tls.cert needs etcd.tls.key", "both files"}},
+      {secure + "{key: c.yaml}\n", "3:9", {"etcd.tls.key needs etcd.tls.cert"}},
+      {secure + "{server_name: \"a b\"}\n", "3:22", {"etcd.tls.server_name", "host name"}},
+      {secure + "{insecure: true}\n", "3:9", {"unknown key 'insecure'"}},
   });
 }
 
@@ -312,15 +337,24 @@ TEST_CASE("check: addresses, methods, headers, status") {
   }
 }
 
+TEST_CASE("The guard's share is a percentage and its hold at most an hour") {
+  for (const char* value : {"0%", "101%", "50", "\"\"", "\"%\"", "-1%", "0.5%", "50 %", "x%",
+                            "0x10%", "99999999999999999999%"}) {
+    CheckAll({{std::string("guard: {max_drop: ") + value + "}\n",
+               "1:19",
+               {"guard.max_drop", "1% to 100%", "50%"}}});
+  }
+  CheckAll({
+      {"guard: {max_drop: [50%]}\n", "1:19", {"guard.max_drop", "a list"}},
+      {"guard: {hold: 61m}\n", "1:15", {"guard.hold", "'61m'", "0s to 1h"}},
+      {"guard: {hold: -1s}\n", "1:15", {"guard.hold"}},
+      {"guard: {hold: 30}\n", "1:15", {"guard.hold", "unit"}},
+      {"guard: 50%\n", "1:8", {"guard"}},
+  });
+}
+
 TEST_CASE("What a later version knows is refused by name") {
   CheckAll({
-      {"etcd: {username: root}\n", "1:8", {"etcd.username is not supported yet; remove it"}},
-      {"etcd: {password_file: /x}\n", "1:8", {"etcd.password_file is not supported yet"}},
-      {"etcd: {tls: {ca: /x}}\n", "1:14", {"etcd.tls.ca is not supported yet"}},
-      {"etcd: {tls: {server_name: x}}\n", "1:14", {"etcd.tls.server_name is not supported yet"}},
-      {"etcd: {endpoints: [https://a:2379]}\n", "1:20", {"https is not supported yet"}},
-      {"guard: {max_drop: 100%}\n", "1:9", {"guard.max_drop is not supported yet"}},
-      {"guard: {hold: 60s}\n", "1:9", {"guard.hold is not supported yet"}},
       {"registry: {publish: all}\n", "1:1", {"registry is not supported yet"}},
       {"drain: 5s\n", "1:1", {"drain is not supported yet"}},
       {"http: {writes: true}\n", "1:8", {"http.writes is not supported yet"}},

@@ -37,7 +37,7 @@ bool Same(const Config& a, const Config& b) {
     if (!(*a.services[i] == *b.services[i])) return false;
   }
   return a.node == b.node && a.etcd == b.etcd && a.http == b.http && a.data_dir == b.data_dir &&
-         a.on_stop == b.on_stop && a.log == b.log;
+         a.on_stop == b.on_stop && a.guard == b.guard && a.log == b.log;
 }
 
 TEST_CASE("An empty file is a configuration with every default") {
@@ -110,6 +110,15 @@ TEST_CASE("The documented file with every default written out equals the short o
   CHECK(documented.services[0]->id == "my-service-web-01-8080");
   CHECK(documented.services[0]->address == "10.0.0.5");
   CHECK(documented.services[0]->checks.at(0).url == "http://127.0.0.1:8080/healthz");
+}
+
+TEST_CASE("The guard is read, and comes back from its print") {
+  const Config config = Read("guard: {max_drop: 070%, hold: 1m30s}\n");
+  CHECK(config.guard == GuardConfig{70, seconds(90)});
+  CHECK(PrintConfig(config).find("guard:\n  max_drop: 70%\n  hold: 90s\n") != std::string::npos);
+  CHECK(Read(PrintConfig(config)).guard == config.guard);
+  CHECK(Read("guard: {max_drop: 100%}\n").guard == GuardConfig{100, seconds(30)});
+  CHECK(Read("guard: {max_drop: \"1%\", hold: 0s}\n").guard == GuardConfig{1, seconds(0)});
 }
 
 TEST_CASE("010 is ten") {
@@ -264,6 +273,53 @@ TEST_CASE("At a reload, services keep the defaults of the running node") {
   CHECK(result.config->node.name == "new");
   CHECK(result.config->services[0]->id == "a-old-1");
   CHECK(result.config->services[0]->address == "10.0.0.5");
+}
+
+TEST_CASE("etcd: https endpoints, user and certificates") {
+  const ConfigFolder folder;
+  for (const char* name : {"ca", "cert", "key", "password"}) folder.Write(name, "x");
+  const std::string path =
+      folder.Write("c.yaml",
+                   "etcd:\n"
+                   "  endpoints: [https://etcd-1:2379/, \"https://[::1]:1\"]\n"
+                   "  username: app\n"
+                   "  password_file: password\n"
+                   "  tls: {ca: ca, cert: cert, key: key, server_name: e.x}\n");
+  const ParseResult result = LoadConfig(path, TestEnvironment());
+  INFO(Listing(result));
+  REQUIRE(result.ok());
+  CHECK(result.warnings.empty());
+  const EtcdConfig& etcd = result.config->etcd;
+  CHECK(etcd.endpoints == std::vector<std::string>{"https://etcd-1:2379", "https://[::1]:1"});
+  CHECK(etcd.username == "app");
+  CHECK(etcd.password_file == folder.Path("password"));
+  CHECK(etcd.tls ==
+        EtcdConfig::Tls{folder.Path("ca"), folder.Path("cert"), folder.Path("key"), "e.x"});
+  CHECK(Same(*result.config, Read(PrintConfig(*result.config))));
+}
+
+TEST_CASE("etcd: what is allowed and unwise is warned of") {
+  const ConfigFolder folder;
+  folder.Write("password", "x");
+  const auto warnings = [&](const std::string& endpoints, const std::string& rest) {
+    const ParseResult result = LoadConfig(
+        folder.Write("c.yaml", "etcd:\n  endpoints: [" + endpoints + "]\n  " + rest + "\n"),
+        TestEnvironment());
+    INFO(Listing(result));
+    REQUIRE(result.ok());
+    std::string all;
+    for (const std::string& warning : result.warnings) all += warning + "\n";
+    return all;
+  };
+  const std::string user = "username: app\n  password_file: password";
+  CHECK(warnings("https://10.0.0.1:1, http://127.0.0.1:1, http://localhost:1", user).empty());
+  const std::string plain = warnings("https://10.0.0.1:1, http://10.0.0.2:1", user);
+  CHECK(plain.find("c.yaml:3:3: the password of etcd.username would go to http://10.0.0.2:1") !=
+        std::string::npos);
+  CHECK(plain.find("10.0.0.1") == std::string::npos);
+  CHECK(warnings("http://10.0.0.2:1", "tls: {server_name: a}")
+            .find("c.yaml:3:3: etcd.tls has no effect on http:// endpoints") != std::string::npos);
+  CHECK(warnings("http://10.0.0.2:1, https://a:1", "tls: {server_name: a}").empty());
 }
 
 TEST_CASE("The printed configuration is the same configuration") {

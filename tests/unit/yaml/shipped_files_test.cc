@@ -45,8 +45,8 @@ TEST_CASE("config/rosterd.yaml names every key that there is") {
         "address",       "port",          "protocol",      "tags",      "meta",
         "weight",        "check",         "checks",        "http",      "method",
         "headers",       "expect_status", "expect_body",   "ca",        "server_name",
-        "insecure",      "interval",      "fast_interval", "timeout",   "rise",
-        "fall"}) {
+        "cert",          "key",           "insecure",      "interval",  "fast_interval",
+        "timeout",       "rise",          "fall"}) {
     INFO(key);
     CHECK(text.str().find(std::string(key) + ":") != std::string::npos);
   }
