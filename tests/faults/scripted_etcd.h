@@ -17,7 +17,7 @@
 namespace rosterd::testing {
 
 enum class ScriptedCall { kRange, kRead, kPing, kTxn, kGrant, kKeepAlive, kRevoke, kWatch };
-inline constexpr int kScriptedCalls = 7;
+inline constexpr int kScriptedCalls = 8;
 
 // A gRPC status, by its number.
 struct ScriptedStatus {

@@ -266,6 +266,59 @@ TEST_CASE("a long break ends with a comparison within a minute") {
   CHECK(client.listed == 2);
 }
 
+TEST_CASE("a new connection is asked for the newest key before the watch goes on") {
+  ScriptedClient client;
+  WatcherWorld world(client);
+  world.PublishSession(EtcdState::kConnected, 1);
+  client.lists.push_back(ListOf(20, {Kv("api", "a", 5), Kv("web", "a", 17)}));
+  client.watches.push_back(Breaking({CreatedAt(20)}));
+  world.watcher().RunOnce({});
+  CHECK(client.read.empty());  // the list has told
+  world.PublishSession(EtcdState::kConnected, 2);
+
+  SECTION("it stands there as known: the watch goes on") {
+    client.watches.push_back(Breaking({CreatedAt(20)}));
+    client.watches.push_back(Breaking({CreatedAt(20)}));
+    world.watcher().RunOnce({});
+    world.watcher().RunOnce({});
+    CHECK(client.read == std::vector<std::string>{KeyOf("web", "a")});
+    CHECK(client.watched_from == std::vector<int64_t>{21, 21, 21});
+    CHECK(client.listed == 1);
+  }
+  SECTION("it does not: the history was replaced and has overtaken what was known") {
+    const bool gone = GENERATE(true, false);
+    client.read_at = [&](const std::string& key, int64_t revision) {
+      CHECK(revision == 20);
+      return gone ? std::optional<etcd::KeyValue>()
+                  : std::optional(etcd::KeyValue{key, "x", 3, 12, 2, 0});
+    };
+    client.lists.push_back(ListOf(40, {Kv("api", "a", 5), Kv("web", "a", 30)}));
+    client.watches.push_back(Breaking({CreatedAt(40)}));
+    world.watcher().RunOnce({});
+    CHECK(client.watched_from == std::vector<int64_t>{21, 41});
+    CHECK(world.catalog()->revision() == 40);
+    CHECK(world.CountLines("history is not the one that was known") == 1);
+  }
+  SECTION("its revision is compacted: a deletion may be lost, so the list is read") {
+    client.read_at = [](const std::string&, int64_t) {
+      return etcd::Error{etcd::ErrorClass::kCompacted, 11, "compacted", "", 0};
+    };
+    client.lists.push_back(ListOf(21, {Kv("api", "a", 5)}));
+    client.watches.push_back(Breaking({CreatedAt(21)}));
+    world.watcher().RunOnce({});
+    CHECK(ServedOf(*world.catalog(), "web").empty());
+    CHECK(client.listed == 2);
+  }
+  SECTION("nobody answers: asked again, nothing is taken for granted") {
+    client.read_at = [](const std::string&, int64_t) { return ScriptedClient::Broken(); };
+    CHECK_FALSE(world.watcher().RunOnce({}));
+    CHECK_FALSE(world.watcher().RunOnce({}));
+    CHECK(client.read.size() == 2);
+    CHECK(client.watched_from.size() == 1);
+    CHECK_FALSE(world.catalog()->watch_open());
+  }
+}
+
 TEST_CASE("a stop during the watch ends it and is no failure") {
   ScriptedClient client;
   WatcherWorld world(client);
