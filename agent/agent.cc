@@ -2,8 +2,12 @@
 #include "agent.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <functional>
+#include <future>
 #include <optional>
 #include <random>
+#include <thread>
 #include <utility>
 
 #include "api/api.h"
@@ -34,6 +38,7 @@ constexpr milliseconds kListTimeout{5000};
 constexpr milliseconds kStopPatience{600};
 // Of the 2 s that a stop may take, what is left at the end may go into the last save.
 constexpr milliseconds kStopWithoutMargin{1800};
+constexpr milliseconds kLeastForDisk{200};
 
 Random Seeded() { return Random(std::random_device{}()); }
 
@@ -72,8 +77,7 @@ struct Agent::Parts {
                              .call_timeout = kListTimeout,
                              .lease_ttl = config.Get()->etcd.lease_ttl,
                              .guard = config.Get()->guard,
-                             .before_new_offset =
-                                 [this](const Catalog& next) { kept->SaveBeforeShowing(next); }},
+                             .before_showing = [this](int64_t shown) { kept->NoteShown(shown); }},
             session, session.state(), clock, log, metrics, Seeded()),
         checker(clock, log, metrics, std::move(probe), std::random_device{}()),
         registrar(Registrar::Inputs{session, clock, watcher.catalogs(), checker.snapshots(),
@@ -86,9 +90,10 @@ struct Agent::Parts {
             ROSTERD_VERSION) {
     kept->Follow(watcher.catalogs(), session.state(), checker.snapshots());
     Inheritance& left = kept->inheritance();
-    if (left.catalog) watcher.Restore(*std::exchange(left.catalog, std::nullopt));
+    watcher.Restore(std::exchange(left.catalog, std::nullopt), left.shown);
     if (left.health) checker.Restore(*std::exchange(left.health, std::nullopt));
     const auto wake_keeper = [this] { keeper_thread.Wake(); };
+    if (kept->lease_file() != nullptr) kept->lease_file()->SetWake(wake_keeper);
     watcher.catalogs().Subscribe(wake_keeper);
     checker.snapshots().Subscribe(wake_keeper);
     session.SetWake([this] { session_thread.Wake(); });
@@ -125,6 +130,22 @@ struct Agent::Parts {
   std::unique_ptr<http::Server> server;
   bool running = false;
 };
+
+namespace {
+
+// The last save, in a thread of its own: a disk that hangs must not keep the agent. `give_up` does
+// not return.
+void FinishWithin(KeptState& kept, Duration limit, const std::function<void()>& give_up) {
+  std::packaged_task<void()> task([&] { kept.Finish(limit); });
+  std::future<void> done = task.get_future();
+  const std::jthread thread([&task] {
+    NameThisThread("keeper");
+    task();
+  });
+  if (done.wait_for(limit) != std::future_status::ready) give_up();
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(std::shared_ptr<const Config> config,
                                                      Log& log) {
@@ -206,9 +227,18 @@ void Agent::Stop(OnStop mode) {
   p.session.Stop();
   p.watcher.Stop();
   p.session_thread.Stop();
-  p.keeper_thread.Stop();
-  p.kept->Finish(kStopWithoutMargin - (p.clock.Now() - began));
   p.server->Stop();
+  const auto left = [&] {
+    return std::max<Duration>(kStopWithoutMargin - (p.clock.Now() - began), kLeastForDisk);
+  };
+  const auto give_up = [&] {
+    p.log.Warn("the disk does not answer; stopping without keeping the last state",
+               {{"data_dir", p.config.Get()->data_dir}});
+    p.log.Info("stopped");
+    std::_Exit(0);  // a thread that waits for such a disk cannot be ended
+  };
+  if (!p.keeper_thread.StopWithin(left())) give_up();
+  FinishWithin(*p.kept, left(), give_up);
 }
 
 std::vector<std::string> Agent::StuckLoops() const {

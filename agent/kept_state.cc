@@ -39,6 +39,8 @@ void KeptState::Load(const Config& config, Log& log) {
   inheritance_.lease = Usable(lease_->Load(config.etcd.prefix, config.node.name), log);
   inheritance_.health = Usable(health_file_->Load(now), log);
   inheritance_.catalog = Usable(catalog_file_->Load(), log);
+  mark_.emplace(*dir_);
+  inheritance_.shown = mark_->Load();
   if (!inheritance_.catalog) return;
   // A wall clock that was put back since makes it no younger than now.
   const Duration age = clock_.WallNow() - inheritance_.catalog->answered;
@@ -62,13 +64,14 @@ TimePoint KeptState::Step(TimePoint now) {
   return std::min({lease_->Step(now), health_->Step(now), catalog_->Step(now)});
 }
 
-void KeptState::SaveBeforeShowing(const Catalog& next) {
-  if (catalog_ != nullptr) catalog_->SaveBeforeShowing(next);
+void KeptState::NoteShown(int64_t revision) {
+  if (mark_) mark_->Raise(revision);
 }
 
 void KeptState::Finish(Duration limit) {
   if (dir_ == nullptr) return;
   const TimePoint began = clock_.Now();
+  (void)lease_->Finish();  // a failure has been told
   health_->Finish(began);
   catalog_->Finish(limit - (clock_.Now() - began));
 }

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "catalog/catalog_keeper.h"
+#include "catalog/index_mark.h"
 #include "catalog/saved_catalog.h"
 #include "health/health_file.h"
 #include "health/health_keeper.h"
@@ -26,6 +27,7 @@ namespace rosterd {
 struct Inheritance {
   std::optional<LeaseRecord> lease;
   std::optional<SavedCatalog> catalog;
+  int64_t shown = 0;             // the largest revision that is known to have been shown
   TimePoint catalog_answered{};  // when etcd had last answered, on this boot's clock
   std::optional<SavedHealth> health;
 };
@@ -48,8 +50,8 @@ class KeptState {
 
   // The keeper thread's.
   TimePoint Step(TimePoint now);
-  // Thread-safe.
-  void SaveBeforeShowing(const Catalog& next);
+  // The watcher thread's: what is about to be shown.
+  void NoteShown(int64_t revision);
   // The last save of a run, after every other thread has ended; takes about `limit` at most.
   void Finish(Duration limit);
 
@@ -61,6 +63,7 @@ class KeptState {
   std::unique_ptr<DataDir> dir_;
   Inheritance inheritance_;
   std::unique_ptr<LeaseFile> lease_;
+  std::optional<IndexMark> mark_;
   // Until Follow() hands them on.
   std::optional<CatalogFile> catalog_file_;
   std::optional<HealthFile> health_file_;

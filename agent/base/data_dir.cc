@@ -71,8 +71,14 @@ absl::Status DataDir::Lock() {
 }
 
 void DataDir::Sync() const {
-  std::lock_guard lock(mutex_);
-  if (locked_.valid()) ::fsync(locked_.get());
+  UniqueFd copy;
+  {
+    std::lock_guard lock(mutex_);
+    if (!locked_.valid()) return;
+    copy = UniqueFd(::fcntl(locked_.get(), F_DUPFD_CLOEXEC, 0));
+  }
+  // Without the lock: it may take as long as the disk likes.
+  if (copy.valid()) ::fsync(copy.get());
 }
 
 void DataDir::NoteSave(const std::string& file, const absl::Status& saved) {

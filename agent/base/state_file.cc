@@ -180,7 +180,9 @@ absl::Status StateFile::Write(const Produce& produce) const {
     return why;
   };
   {
-    const UniqueFd fd(::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
+    // Not blocking: a pipe under this name must not be waited for.
+    const UniqueFd fd(
+        ::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC, 0640));
     if (!fd.valid()) return Failed("cannot write " + aside, errno);
     Sink sink(fd.get(), kind_.max_bytes);
     sink.Append(FirstLine(kind_));

@@ -43,8 +43,13 @@ CatalogBuilder::Change CatalogBuilder::ReplaceAll(const std::vector<etcd::KeyVal
   const bool first = revision_ == 0;
   const bool restored = std::exchange(from_disk_, false);
   const int64_t restored_revision = revision_;
-  const int64_t shown = Shown(revision_);
-  const bool other_history = revision < revision_ || (cluster_id != 0 && cluster_id != cluster_id_);
+  const int64_t shown = std::max(std::exchange(shown_before_, 0), Shown(revision_));
+  if (restored) offset_ = saved_offset_;
+  const bool other_history = revision < revision_ || Shown(revision) < shown ||
+                             (cluster_id != 0 && cluster_id_ != 0 && cluster_id != cluster_id_) ||
+                             replaced_;
+  replaced_ = false;
+  if (other_history && !first) ++history_;
   Change change;
   change.history_went_back = revision < revision_;
   cluster_id_ = cluster_id;
@@ -89,7 +94,9 @@ CatalogBuilder::Change CatalogBuilder::ReplaceAll(const std::vector<etcd::KeyVal
   if (!first && !restored) change.missed = CountMissed(listed, differing, vanished, revision);
 
   if (first) {
-    table_.RaiseFloor(revision);
+    // Nothing but a number is left of the run before: it may have shown any index up to that.
+    if (revision < shown) offset_ = shown + kUnsavedRoom - revision;
+    table_.RaiseFloor(Shown(revision));
   } else {
     // A difference needs an index above all that was shown, or who has seen that would miss it.
     offset_ = std::max(offset_, shown + (change.services > 0 ? 1 : 0) - revision);
@@ -99,6 +106,12 @@ CatalogBuilder::Change CatalogBuilder::ReplaceAll(const std::vector<etcd::KeyVal
   }
   if (first || restored || change.services > 0 || revision != revision_) snapshot_.reset();
   revision_ = listed_revision_ = revision;
+  const auto newest = std::max_element(kvs.begin(), kvs.end(),
+                                       [](const etcd::KeyValue& a, const etcd::KeyValue& b) {
+                                         return a.mod_revision < b.mod_revision;
+                                       });
+  newest_change_ = {};
+  if (newest != kvs.end()) newest_change_ = {newest->key, newest->mod_revision, false};
 
   for (const auto& [begin, end] : differing) {
     const std::string& service = listed[begin].key.service;
@@ -110,7 +123,7 @@ CatalogBuilder::Change CatalogBuilder::ReplaceAll(const std::vector<etcd::KeyVal
       const auto& [key, kv] = listed[i];
       const bool reuse = entry != nullptr && !restored;
       keys.push_back(Read(key, *kv, reuse ? entry->FindKey(key.id) : nullptr, change));
-      if (first) index = std::max(index, kv->mod_revision);
+      if (first) index = std::max(index, shown > 0 ? Shown(revision) : kv->mod_revision);
       guard_.OnPut(service, key.id);
     }
     Put(service, index, std::move(keys));
@@ -142,9 +155,11 @@ void CatalogBuilder::RaiseAll(int64_t index) {
   table_.RaiseIndex(index);
 }
 
-void CatalogBuilder::Restore(SavedCatalog saved) {
+void CatalogBuilder::Restore(SavedCatalog saved, int64_t shown) {
   revision_ = listed_revision_ = saved.revision;
-  offset_ = saved.offset;
+  shown_before_ = std::max(shown, saved.revision + saved.offset);
+  saved_offset_ = saved.offset;
+  offset_ = shown_before_ - saved.revision;
   cluster_id_ = saved.cluster_id;
   from_disk_ = true;
   table_.RaiseFloor(saved.floor);
@@ -152,6 +167,11 @@ void CatalogBuilder::Restore(SavedCatalog saved) {
     table_.Put(service.name, service.index, std::move(service.keys));
   }
   table_.RaiseIndex(saved.index);
+  if (offset_ > saved_offset_) {
+    // What changed after the save is not known: any service may have been shown up to there.
+    RaiseAll(shown_before_);
+    table_.RaiseFloor(shown_before_);
+  }
   snapshot_.reset();
 }
 
@@ -184,6 +204,10 @@ CatalogBuilder::Change CatalogBuilder::Apply(const etcd::WatchBatch& batch, Time
   std::map<std::string, Edit> edits;
   for (const etcd::WatchEvent& event : batch.events) {
     reached = std::max(reached, event.kv.mod_revision);
+    if (event.kv.mod_revision > newest_change_.revision) {
+      newest_change_ = {event.kv.key, event.kv.mod_revision,
+                        event.kind == etcd::WatchEvent::Kind::kDelete};
+    }
     const auto key = ParseKey(prefix_, event.kv.key);
     if (!key || event.kv.mod_revision <= listed_revision_) continue;
     const auto [slot, added] = edits.try_emplace(key->service);
@@ -291,20 +315,6 @@ CatalogKey CatalogBuilder::Read(const InstanceKey& key, const etcd::KeyValue& kv
   return read;
 }
 
-std::optional<CatalogBuilder::Newest> CatalogBuilder::FindNewest() const {
-  const ServiceEntry* service = nullptr;
-  const CatalogKey* newest = nullptr;
-  table_.ForEach([&](const ServiceEntry& entry) {
-    for (const CatalogKey& key : entry.keys()) {
-      if (newest != nullptr && key.mod_revision <= newest->mod_revision) continue;
-      service = &entry;
-      newest = &key;
-    }
-  });
-  if (newest == nullptr) return std::nullopt;
-  return Newest{FormatKey(prefix_, service->name(), newest->id), newest->mod_revision};
-}
-
 void CatalogBuilder::SetWatchOpen(bool open) {
   if (watch_open_ != open) snapshot_.reset();
   watch_open_ = open;
@@ -321,6 +331,7 @@ std::shared_ptr<const Catalog> CatalogBuilder::Snapshot() {
     catalog->services_ = table_.services();
     catalog->instances_ = table_.instances();
     catalog->held_ = guard_.held();
+    catalog->history_ = history_;
     catalog->watch_open_ = watch_open_;
     catalog->from_disk_ = from_disk_;
     catalog->cluster_id_ = cluster_id_;

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -61,23 +60,29 @@ class CatalogBuilder {
                     uint64_t cluster_id = 0);
   // What an earlier run knew, before anything else is told. It is shown as from_disk() until the
   // next ReplaceAll().
-  void Restore(SavedCatalog saved);
+  // `shown`: the largest revision that the run before is known to have shown.
+  void Restore(SavedCatalog saved, int64_t shown);
+  // The same where there is nothing to restore.
+  void StartAbove(int64_t shown) { shown_before_ = shown; }
   // One whole answer of the watch. Events that are not newer than what is known are ignored. `now`
   // is the guard's time.
   Change Apply(const etcd::WatchBatch& batch, TimePoint now = {});
   // Ends the holds that are over.
   Change Release(TimePoint now);
+  // The next list is of another history, whatever its revision.
+  void NoteReplaced() { replaced_ = true; }
   void SetWatchOpen(bool open);
 
   // The same pointer again while nothing has changed.
   std::shared_ptr<const Catalog> Snapshot();
 
-  // The key that changed last of those that are there; its mod_revision too. Null: none is there.
-  struct Newest {
+  // The last change under the prefix that is known; of a list, the last that left a key.
+  struct NewestChange {
     std::string key;
-    int64_t mod_revision = 0;
+    int64_t revision = 0;  // 0: none
+    bool deleted = false;
   };
-  std::optional<Newest> FindNewest() const;
+  const NewestChange& newest_change() const { return newest_change_; }
 
   // etcd's own revision up to which everything is known; 0: nothing yet.
   int64_t revision() const { return revision_; }
@@ -113,7 +118,13 @@ class CatalogBuilder {
   std::shared_ptr<const Catalog> snapshot_;  // null: out of date
   int64_t revision_ = 0;
   int64_t listed_revision_ = 0;  // of the last list
+  NewestChange newest_change_;
   int64_t offset_ = 0;
+  bool replaced_ = false;
+  uint64_t history_ = 0;
+  // After Restore() and StartAbove(), until the first list.
+  int64_t shown_before_ = 0;
+  int64_t saved_offset_ = 0;
   uint64_t cluster_id_ = 0;
   bool from_disk_ = false;
   bool watch_open_ = false;

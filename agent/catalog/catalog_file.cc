@@ -111,9 +111,10 @@ absl::StatusOr<CatalogKey> ReadKey(const std::string& service, Lines& lines) {
   CatalogKey key{*std::move(id), static_cast<int64_t>(*revision), static_cast<int64_t>(*lease),
                  *hash, nullptr};
   if (*value != "null") {
-    ASSIGN_OR_RETURN(const Instance instance, DecodeInstance({service, key.id}, *value));
+    // One that is too large in this form is as one that cannot be read, until etcd tells it again.
+    const auto instance = DecodeInstance({service, key.id}, *value);
     // A copy, not a move: its strings and lists have no spare room.
-    key.instance = std::make_shared<const Instance>(instance);
+    if (instance.ok()) key.instance = std::make_shared<const Instance>(*instance);
   }
   return key;
 }

@@ -45,11 +45,6 @@ TimePoint CatalogKeeper::Step(TimePoint now) {
   return saved_ == mark ? std::max(not_before_, saved_at_ + RefreshEvery()) : not_before_;
 }
 
-void CatalogKeeper::SaveBeforeShowing(const Catalog& next) {
-  std::lock_guard lock(mutex_);
-  Save(next);
-}
-
 void CatalogKeeper::Finish(Duration limit) {
   std::lock_guard lock(mutex_);
   const auto catalog = catalogs_.Get();
@@ -66,7 +61,7 @@ void CatalogKeeper::Save(const Catalog& catalog) {
   took_ = ended - began;
   not_before_ = ended + (saved ? std::clamp<Duration>(kShareOfTime * took_, kSaveAtMostEvery,
                                                       kSaveAtLeastEvery)
-                               : kTryAgainAfter);
+                               : std::max<Duration>(kShareOfTime * took_, kTryAgainAfter));
   if (!saved) return;
   saved_ = MarkOf(catalog);
   saved_answered_ = answered;

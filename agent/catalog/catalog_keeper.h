@@ -27,8 +27,6 @@ class CatalogKeeper {
   // it is at most a twentieth of the time. When only etcd's last answer has become younger: every
   // 10 s, a large file more rarely. Returns when to be called next.
   TimePoint Step(TimePoint now);
-  // At once, before `next` is shown to anybody: for what a successor must know whatever happens.
-  void SaveBeforeShowing(const Catalog& next);
   // The last save of a run; left out when the disk is too slow to do it within `limit`.
   void Finish(Duration limit);
 

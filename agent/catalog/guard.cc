@@ -75,7 +75,8 @@ bool Guard::Decide(const std::string& service, LostOfService& lost, size_t serve
   for (auto& [id, one] : lost) {
     if (one.decided) continue;
     one.decided = true;
-    one.until = now + config_.hold;
+    // On whole seconds: what died together goes together, in few steps.
+    one.until = TimePoint(std::chrono::ceil<seconds>((now + config_.hold).time_since_epoch()));
     held_.emplace(one.until, service, id);
     more = true;
   }

@@ -9,7 +9,10 @@ void WatchSignal::Knock() {
   std::stop_source over{std::nostopstate};
   {
     std::lock_guard lock(mutex_);
-    if (clock_.Now() >= due_) over = watch_;
+    if (clock_.Now() >= due_) {
+      over = watch_;
+      was_due_ = true;
+    }
     knocked_.notify_all();
   }
   // Outside the lock: it runs the client's cancellation.
@@ -19,6 +22,7 @@ void WatchSignal::Knock() {
 std::stop_token WatchSignal::BeginWatch(TimePoint due) {
   std::lock_guard lock(mutex_);
   watch_ = std::stop_source();
+  was_due_ = false;
   due_ = due;
   return watch_.get_token();
 }
@@ -36,6 +40,11 @@ void WatchSignal::EndWatch() {
     due_ = kNever;
   }
   ended.request_stop();
+}
+
+bool WatchSignal::WasDue() {
+  std::lock_guard lock(mutex_);
+  return was_due_;
 }
 
 void WatchSignal::Wait(std::stop_token stop, Duration limit, const std::function<bool()>& ready) {

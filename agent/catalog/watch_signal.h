@@ -27,6 +27,8 @@ class WatchSignal {
   // For the watch that goes on.
   void SetDue(TimePoint due);
   void EndWatch();
+  // Whether the last watch was ended because it was over its time.
+  bool WasDue();
 
   // Returns when `ready()` holds (asked at the start and at every Knock), after `limit`, or on
   // stop. `ready` must not call back into this object.
@@ -39,6 +41,7 @@ class WatchSignal {
   // Guarded by mutex_.
   std::stop_source watch_{std::nostopstate};
   TimePoint due_ = kNever;
+  bool was_due_ = false;
 };
 
 }  // namespace rosterd

@@ -46,10 +46,10 @@ Watcher::Watcher(Options options, etcd::Client& client, Latest<EtcdSnapshot>& se
 
 Watcher::~Watcher() { Stop(); }
 
-void Watcher::Restore(SavedCatalog saved) {
-  cluster_id_ = saved.cluster_id;
-  offset_ = saved.offset;
-  builder_.Restore(std::move(saved));
+void Watcher::Restore(std::optional<SavedCatalog> saved, int64_t shown) {
+  if (!saved) return builder_.StartAbove(shown);
+  cluster_id_ = saved->cluster_id;
+  builder_.Restore(*std::move(saved), shown);
   Publish();
 }
 
@@ -72,7 +72,8 @@ void Watcher::Run(std::stop_token stop) {
 bool Watcher::RunOnce(std::stop_token stop) {
   ReleaseHeld();
   const auto session = session_.Get();
-  const bool connected = session != nullptr && session->state == EtcdState::kConnected;
+  const bool connected = session != nullptr && (session->state == EtcdState::kConnected ||
+                                                session->state == EtcdState::kDenied);
   tried_generation_ = connected ? session->generation : 0;
   tried_authenticated_ = session == nullptr ? 0 : session->authenticated;
   if (list_reason_ == ListReason::kNone && tried_generation_ != witnessed_generation_ &&
@@ -84,12 +85,26 @@ bool Watcher::RunOnce(std::stop_token stop) {
 }
 
 // An etcd that was restored from a backup looks the same, and once it has overtaken the revision
-// that is known, a watch goes on there without a word. The newest key that is known tells: it
-// changed at one revision in our history only.
+// that is known, a watch goes on there without a word. The newest change that is known tells: it
+// happened at its revision in our history only.
 bool Watcher::CheckHistory() {
-  const auto witness = builder_.FindNewest();
-  if (tried_generation_ == 0 || !witness) return true;
-  const auto found = client_.ReadAt(witness->key, builder_.revision(), etcd::kCallTimeout);
+  const CatalogBuilder::NewestChange& change = builder_.newest_change();
+  if (tried_generation_ == 0) return true;
+  if (change.revision == 0) {
+    // Nothing is known that could tell, and a list of nothing costs nothing.
+    list_reason_ = ListReason::kCheck;
+    return true;
+  }
+  const auto read = [&](int64_t revision) {
+    return client_.ReadAt(change.key, revision, etcd::kCallTimeout);
+  };
+  auto found = read(change.revision);
+  bool same = found.ok() && (change.deleted ? !found->has_value()
+                                            : *found && (*found)->mod_revision == change.revision);
+  if (same && change.deleted) {
+    found = read(change.revision - 1);
+    same = found.ok() && found->has_value();
+  }
   if (!found.ok() && found.error().error_class != ErrorClass::kCompacted) {
     patient_ = etcd::NeedsPatience(found.error().error_class);
     SetWatchOpen(false);
@@ -97,14 +112,11 @@ bool Watcher::CheckHistory() {
     return false;
   }
   witnessed_generation_ = tried_generation_;
-  if (!found.ok()) {
-    // A watch notices only what lies behind the compaction, not a deletion at its very revision
-    // (etcd #18089).
-    list_reason_ = ListReason::kCompacted;
-  } else if (!*found || (*found)->mod_revision != witness->mod_revision) {
-    list_reason_ = ListReason::kReplaced;
+  if (same) return true;
+  list_reason_ = found.ok() ? ListReason::kReplaced : ListReason::kCompacted;
+  if (found.ok()) {
     log_.Warn("etcd's history is not the one that was known; listing again",
-              {{"revision", builder_.revision()}, {"key", witness->key}});
+              {{"revision", change.revision}, {"key", change.key}});
   }
   return true;
 }
@@ -124,6 +136,7 @@ bool Watcher::List() {
     keys = answer->kvs.size();
     const bool other_cluster = cluster_id_ != 0 && answer->header.cluster_id != cluster_id_;
     cluster_id_ = answer->header.cluster_id;
+    if (reason == ListReason::kReplaced) builder_.NoteReplaced();
     const auto change =
         builder_.ReplaceAll(answer->kvs, answer->header.revision, answer->header.cluster_id);
     Report(change);
@@ -165,15 +178,13 @@ bool Watcher::Watch(std::stop_token stop) {
                     [this, start](const etcd::WatchBatch& batch) { return OnBatch(batch, start); });
   signal_->EndWatch();
 
+  const bool over = clock_.Now() >= check_due_;
   if (watch_open_ && list_reason_ == ListReason::kNone && !stop.stop_requested() &&
-      end.error_class == ErrorClass::kCancelled && clock_.Now() >= check_due_) {
+      end.error_class == ErrorClass::kCancelled && (over || signal_->WasDue())) {
     // Ended on purpose and back in a moment: what is served is no older for it.
-    list_reason_ = ListReason::kCheck;
+    if (over) list_reason_ = ListReason::kCheck;
+    ReleaseHeld();
     return true;
-  }
-  if (watch_open_ && list_reason_ == ListReason::kNone && !stop.stop_requested() &&
-      end.error_class == ErrorClass::kCancelled && ReleaseHeld()) {
-    return true;  // likewise: it goes on where it was ended
   }
   if (watch_open_ && clock_.Now() - changed_at_ >= kStable) {
     backoff_.Reset();
@@ -200,6 +211,9 @@ bool Watcher::OnBatch(const etcd::WatchBatch& batch, int64_t start) {
     return false;
   }
   if (batch.created) {
+    // Opened on a connection that was not asked about its history.
+    const auto session = session_.Get();
+    if (session != nullptr && session->generation != tried_generation_) return false;
     // etcd takes a watch from a future revision without a word and skips what comes before it.
     if (batch.header.revision < start - 1) {
       list_reason_ = ListReason::kBehind;
@@ -224,9 +238,12 @@ bool Watcher::OnBatch(const etcd::WatchBatch& batch, int64_t start) {
 void Watcher::WaitToRetry(std::stop_token stop) {
   Backoff& backoff = patient_ ? slow_backoff_ : backoff_;
   patient_ = false;
-  signal_->Wait(std::move(stop), backoff.Next(random_), [this] {
+  const Duration limit =
+      std::min(backoff.Next(random_), builder_.guard().next_release() - clock_.Now());
+  signal_->Wait(std::move(stop), std::max(limit, Duration::zero()), [this] {
     const auto session = session_.Get();
-    return session != nullptr && session->state == EtcdState::kConnected &&
+    return session != nullptr &&
+           (session->state == EtcdState::kConnected || session->state == EtcdState::kDenied) &&
            (session->generation != tried_generation_ ||
             session->authenticated != tried_authenticated_);
   });
@@ -279,10 +296,7 @@ void Watcher::Publish() {
   if (builder_.revision() == 0) return;
   auto snapshot = builder_.Snapshot();
   if (snapshot == catalogs_.Get()) return;
-  const int64_t offset = snapshot->revision() - snapshot->etcd_revision();
-  if (std::exchange(offset_, offset) != offset && options_.before_new_offset) {
-    options_.before_new_offset(*snapshot);
-  }
+  if (options_.before_showing) options_.before_showing(snapshot->revision());
   metrics_.services.Set(static_cast<double>(snapshot->services()));
   metrics_.instances.Set(static_cast<double>(snapshot->instances()));
   metrics_.revision.Set(static_cast<double>(snapshot->revision()));

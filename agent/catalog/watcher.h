@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -46,9 +47,9 @@ class Watcher {
     // Losses within a lease's time to live count together for the guard.
     seconds lease_ttl{15};
     GuardConfig guard{};
-    // Called before a catalog is shown whose revisions are further from etcd's own than before: a
-    // successor must know that. Must not take long; may be empty.
-    std::function<void(const Catalog&)> before_new_offset{};
+    // Called with each revision before it is shown: a successor must not show a smaller one. Must
+    // not take long; may be empty.
+    std::function<void(int64_t)> before_showing{};
   };
 
   // All references must outlive it; `clock` also the last Publish() on `session`. Its snapshots
@@ -60,7 +61,8 @@ class Watcher {
   Watcher& operator=(const Watcher&) = delete;
 
   // Shows what an earlier run knew, until etcd has been heard. Before Start().
-  void Restore(SavedCatalog saved);
+  // `shown`: the largest revision that it is known to have shown; also without a catalog.
+  void Restore(std::optional<SavedCatalog> saved, int64_t shown);
   void Start();
   // Ends the watch and joins; a list in progress ends by its deadline or by whoever owns the
   // client.
@@ -114,7 +116,6 @@ class Watcher {
   GuardLog guard_log_;
   ListReason list_reason_ = ListReason::kStart;  // of the list that is due
   uint64_t cluster_id_ = 0;
-  int64_t offset_ = 0;             // of what is shown
   uint64_t tried_generation_ = 0;  // the connection of the last attempt; 0: none
   uint64_t tried_authenticated_ = 0;
   uint64_t witnessed_generation_ = 0;  // the connection that has shown the history we know

@@ -52,6 +52,7 @@ void CheckedService::Reconfigure(std::shared_ptr<const ServiceConfig> config, Wa
     Settle(now);
   } else if (change == Change::kChecks) {
     MakeChecks(status_);
+    if (checks_.empty()) resumed_ = false;  // nothing is left that could bear it out
     Settle(now);
   }
 }

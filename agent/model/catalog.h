@@ -104,6 +104,8 @@ class Catalog {
   // Taken from what an earlier run left on disk; this run's etcd has not been heard yet. Good for
   // answers, not for decisions about etcd's keys.
   bool from_disk() const { return from_disk_; }
+  // Counts the histories of etcd that this process has seen: what an earlier one told is void.
+  uint64_t history() const { return history_; }
   // Of the etcd that told this; 0: not known.
   uint64_t cluster_id() const { return cluster_id_; }
 
@@ -131,6 +133,7 @@ class Catalog {
   size_t held_ = 0;
   bool watch_open_ = false;
   bool from_disk_ = false;
+  uint64_t history_ = 0;
   uint64_t cluster_id_ = 0;
 };
 

@@ -55,7 +55,6 @@ LeaseFile::LeaseFile(DataDir& dir) : file_(dir, {"lease", kFormat, kMaxBytes}) {
 
 absl::StatusOr<std::optional<LeaseRecord>> LeaseFile::Load(const std::string& prefix,
                                                            const std::string& node) const {
-  std::lock_guard lock(mutex_);
   const auto body = file_.Load();
   if (!body.ok()) return body.status();
   if (!body->has_value()) return std::nullopt;
@@ -72,35 +71,42 @@ absl::StatusOr<std::optional<LeaseRecord>> LeaseFile::Load(const std::string& pr
   return *std::move(record);
 }
 
-absl::Status LeaseFile::Save(const LeaseRecord& record) {
-  std::lock_guard lock(mutex_);
-  unsaved_.reset();
-  if (saved_ == record) return absl::OkStatus();
-  const absl::Status saved = Write(record);
-  if (!saved.ok()) again_at_ = {};
-  return saved;
+void LeaseFile::Save(const LeaseRecord& record) {
+  {
+    std::lock_guard lock(mutex_);
+    if (unsaved_ == record || (!unsaved_ && saved_ == record)) return;
+    unsaved_ = record;
+    not_before_ = {};
+  }
+  wake_();
 }
 
 TimePoint LeaseFile::Step(TimePoint now) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!unsaved_) return kNever;
+    if (now < not_before_) return not_before_;
+    not_before_ = now + kTryAgainAfter;
+  }
+  if (Finish().ok()) return now;
   std::lock_guard lock(mutex_);
-  if (!unsaved_) return now + kTryAgainAfter;
-  // Only the keeper knows the time: its first Step after a failure sets the pace.
-  if (again_at_ == TimePoint{}) again_at_ = now + kTryAgainAfter;
-  if (now < again_at_) return again_at_;
-  again_at_ = now + kTryAgainAfter;
-  (void)Write(LeaseRecord(*unsaved_));
-  return again_at_;
+  return not_before_;
 }
 
-absl::Status LeaseFile::Write(const LeaseRecord& record) {
-  absl::Status saved = file_.Save(EncodeLeaseRecord(record));
-  if (saved.ok()) {
-    saved_ = record;
-    unsaved_.reset();
-  } else {
-    unsaved_ = record;
+absl::Status LeaseFile::Finish() {
+  std::optional<LeaseRecord> record;
+  {
+    std::lock_guard lock(mutex_);
+    record = unsaved_;
   }
-  return saved;
+  if (!record) return absl::OkStatus();
+  absl::Status written = file_.Save(EncodeLeaseRecord(*record));
+  std::lock_guard lock(mutex_);
+  if (written.ok()) {
+    saved_ = record;
+    if (unsaved_ == record) unsaved_.reset();
+  }
+  return written;
 }
 
 }  // namespace rosterd

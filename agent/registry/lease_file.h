@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
@@ -26,7 +28,7 @@ struct LeaseRecord {
   bool operator==(const LeaseRecord&) const = default;
 };
 
-// Thread-safe: the registrar saves, the keeper tries again what the disk refused.
+// Thread-safe: the registrar says what is to be saved, the keeper waits for the disk.
 class LeaseFile {
  public:
   // `dir` must outlive it.
@@ -36,23 +38,26 @@ class LeaseFile {
   // or of another prefix or node), for a warning; go on without it.
   absl::StatusOr<std::optional<LeaseRecord>> Load(const std::string& prefix,
                                                   const std::string& node) const;
-  // Does nothing when the record is already on disk. Error: the file and why; the old file stays
-  // until Step() has written the new one.
-  absl::Status Save(const LeaseRecord& record);
-  // Tries again what could not be saved; returns when to be called next.
+  // Called when there is something to save; set before the first Save().
+  void SetWake(std::function<void()> wake) { wake_ = std::move(wake); }
+  // To be written by the next Step(). Never waits for the disk.
+  void Save(const LeaseRecord& record);
+  // Writes what is to be saved; what the disk refused again after a while. The old file stays until
+  // the new one is whole. Returns when to be called next. One thread at a time.
   TimePoint Step(TimePoint now);
+  // Writes at once what is left to be saved.
+  absl::Status Finish();
 
   const std::string& path() const { return file_.path(); }
 
  private:
-  absl::Status Write(const LeaseRecord& record);
-
+  StateFile file_;                      // the writing thread's
+  std::function<void()> wake_ = [] {};  // constant after the first Save()
   mutable std::mutex mutex_;
   // Guarded by mutex_.
-  StateFile file_;
   std::optional<LeaseRecord> saved_;
   std::optional<LeaseRecord> unsaved_;
-  TimePoint again_at_{};
+  TimePoint not_before_{};
 };
 
 // The body of the file, and back. Error: what is wrong with it. Pure.

@@ -70,9 +70,10 @@ OwnKey* OwnKeys::FindFor(const InstanceHealth& instance) {
 bool OwnKeys::SetCatalog(const std::shared_ptr<const Catalog>& catalog) {
   // What an earlier run left on disk tells nothing about what stands in etcd now.
   if (catalog == catalog_ || catalog == nullptr || catalog->from_disk()) return false;
-  // Revisions fall only when etcd was restored: what it told us is of a history that is no more.
-  if (catalog_ != nullptr && catalog->etcd_revision() < catalog_->etcd_revision()) {
-    ForgetAnswers(catalog->etcd_revision());
+  // What etcd told us is of a history that is no more.
+  if (catalog_ != nullptr && catalog->history() != catalog_->history()) {
+    const bool went_back = catalog->etcd_revision() < catalog_->etcd_revision();
+    ForgetAnswers(went_back ? catalog->etcd_revision() : 0);
     newest_answer_ = 0;
     catalog_distrusted_until_ = {};
   }

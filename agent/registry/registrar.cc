@@ -102,11 +102,11 @@ bool Registrar::TakeSnapshots(TimePoint now) {
 
 bool Registrar::TakeCatalog(TimePoint now) {
   const auto catalog = in_.catalog.Get();
-  const int64_t before = keys_.catalog() == nullptr ? 0 : keys_.catalog()->etcd_revision();
+  const uint64_t before = keys_.catalog() == nullptr ? 0 : keys_.catalog()->history();
   if (!keys_.SetCatalog(catalog)) return false;
   mass_loss_.See(catalog->instances() - catalog->held(), now);
   // A restored history may hold keys that we took out since, under leases of ours.
-  if (catalog->etcd_revision() < before) scan_at_ = {};
+  if (catalog->history() != before) scan_at_ = {};
   return true;
 }
 
@@ -273,9 +273,8 @@ void Registrar::Publish() {
 
 void Registrar::Save(int64_t lease) {
   if (in_.file == nullptr) return;
-  // A failure has been told and counted by then, and is tried again: it costs no registration.
-  (void)in_.file->Save({cluster_id_, identity_.prefix, identity_.node, lease, identity_.lease_ttl,
-                        identity_.agent, boot_id_});
+  in_.file->Save({cluster_id_, identity_.prefix, identity_.node, lease, identity_.lease_ttl,
+                  identity_.agent, boot_id_});
 }
 
 void Registrar::Stop(OnStop mode) {

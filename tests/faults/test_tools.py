@@ -80,7 +80,7 @@ class Checking(unittest.TestCase):
     def test_held_is_exempt_but_not_unmarked(self):
         self.assertEqual([], self.errors(self.answer(1, 5, ["a", "b", "c"], held=["a"])))
         self.assert_error("X-Rosterd-Held: 0", self.answer(1, 5, ["a", "b", "c"], held=["a"], held_header=0))
-        self.assert_error("still in etcd", self.answer(1, 5, ["b", "c"], held=["b"]))
+        self.assert_error("never seen in etcd", self.answer(1, 5, ["b", "c", "x"], held=["x"]))
 
     def test_two_keys_of_one_instance_are_an_error(self):
         self.revisions.append(Revision(6, 0.0, [put("/services/web/d", 2)]))

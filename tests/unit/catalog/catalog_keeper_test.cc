@@ -83,7 +83,7 @@ TEST_CASE("nothing is saved before etcd has told something, nor what came from d
   first.ReplaceAll({Kv("api", "a", 5)}, 20, 77);
   std::string body;
   EncodeCatalog(*first.Snapshot(), kPrefix, {}, [&](std::string_view p) { body += p; });
-  w.builder.Restore(*DecodeCatalog(body));
+  w.builder.Restore(*DecodeCatalog(body), 0);
   w.Publish();
   CHECK(w.keeper.Step(w.clock.Now()) == kNever);
   w.keeper.Finish(seconds(1));
@@ -159,21 +159,6 @@ TEST_CASE("a full disk is tried again after 10 s") {
   w.clock.clock.Advance(seconds(10));
   w.keeper.Step(w.clock.Now());
   CHECK(w.OnDisk());
-}
-
-TEST_CASE("what must be known before it is shown is saved at once and not undone") {
-  ListedWorld w;
-  w.keeper.Step(w.clock.Now());
-  w.builder.ReplaceAll({Kv("api", "a", 5)}, 10, 77);  // etcd was restored; all looks the same
-  w.keeper.SaveBeforeShowing(*w.builder.Snapshot());
-  CHECK(w.OnDisk()->offset == 10);
-  // Not yet published: the keeper still sees the old one.
-  for (int i = 0; i < 30; ++i, w.clock.clock.Advance(seconds(1))) w.keeper.Step(w.clock.Now());
-  CHECK(w.OnDisk()->offset == 10);
-  w.Publish();
-  w.clock.clock.Advance(seconds(60));
-  w.keeper.Step(w.clock.Now());
-  CHECK(w.OnDisk()->offset == 10);
 }
 
 TEST_CASE("a run ends with a save, unless the disk is too slow for that") {

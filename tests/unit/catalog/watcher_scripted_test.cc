@@ -288,7 +288,7 @@ TEST_CASE("a new connection is asked for the newest key before the watch goes on
   SECTION("it does not: the history was replaced and has overtaken what was known") {
     const bool gone = GENERATE(true, false);
     client.read_at = [&](const std::string& key, int64_t revision) {
-      CHECK(revision == 20);
+      CHECK(revision == 17);
       return gone ? std::optional<etcd::KeyValue>()
                   : std::optional(etcd::KeyValue{key, "x", 3, 12, 2, 0});
     };
@@ -317,6 +317,27 @@ TEST_CASE("a new connection is asked for the newest key before the watch goes on
     CHECK(client.watched_from.size() == 1);
     CHECK_FALSE(world.catalog()->watch_open());
   }
+}
+
+TEST_CASE("a deletion that a replaced history does not know is noticed") {
+  ScriptedClient client;
+  WatcherWorld world(client);
+  world.PublishSession(EtcdState::kConnected, 1);
+  client.lists.push_back(ListOf(20, {Kv("api", "a", 5), Kv("web", "a", 17)}));
+  client.watches.push_back(Breaking({CreatedAt(20), BatchOf({DeleteOf("web", "a", 22)})}));
+  world.watcher().RunOnce({});
+  world.PublishSession(EtcdState::kConnected, 2);
+  const int64_t exists_until = GENERATE(22, 21, 16);
+  client.read_at = [&](const std::string& key, int64_t revision) {
+    return revision <= exists_until ? std::optional(etcd::KeyValue{key, "x", 3, 3, 1, 0})
+                                    : std::optional<etcd::KeyValue>();
+  };
+  if (exists_until != 21) {
+    client.lists.push_back(ListOf(40, {Kv("api", "a", 5), Kv("web", "a", 17)}));
+  }
+  client.watches.push_back(Breaking({CreatedAt(40)}));
+  world.watcher().RunOnce({});
+  CHECK(client.listed == (exists_until == 21 ? 1 : 2));
 }
 
 TEST_CASE("a stop during the watch ends it and is no failure") {

@@ -21,6 +21,7 @@ struct Restart {
   // As the agent does; the fields of `options` that the file decides are overwritten.
   AgentHost& Start(AgentHost::Options options = {}, bool rebooted = false) {
     host.reset();
+    if (file) (void)file->Finish();  // the keeper's part
     file.reset();
     disk.Open();
     file = std::make_unique<LeaseFile>(*disk.dir);
@@ -168,6 +169,7 @@ TEST_CASE("after a stop that deregisters only the uuid is left to a successor") 
   host.Settle();
   CHECK(t.etcd.CallCount(EtcdCall::kKeepAlive) == 0);
   CHECK(host.IsRegistered("web"));
+  REQUIRE(t.file->Finish().ok());
   const auto record = t.file->Load(kPrefix, "web-01");
   REQUIRE(record.ok());
   CHECK((*record)->lease == host.Lease());
@@ -182,15 +184,15 @@ TEST_CASE("a full disk is told once, costs nothing but the memory, and is tried 
   host.Set("web");
   host.Settle();
   CHECK(host.IsRegistered("web"));
+  t.file->Step(t.clock.Now());
   FillDiskFor(t.file->path());
   t.etcd.RevokeLease(host.Lease());
   host.RunFor(seconds(2));
   CHECK(host.IsRegistered("web"));
+  const TimePoint again = t.file->Step(t.clock.Now());
   CHECK(t.disk.Logged("state cannot be kept on disk") == 1);
   CHECK(t.disk.Failures("lease") == 2);
   CHECK_FALSE((*t.file->Load(kPrefix, "web-01")).has_value());
-
-  const TimePoint again = t.file->Step(t.clock.Now());
   CHECK(again > t.clock.Now());
   CHECK(again <= t.clock.Now() + seconds(10));
   t.file->Step(again);
