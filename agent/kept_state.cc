@@ -40,7 +40,7 @@ void KeptState::Load(const Config& config, Log& log) {
   inheritance_.health = Usable(health_file_->Load(now), log);
   inheritance_.catalog = Usable(catalog_file_->Load(), log);
   mark_.emplace(*dir_);
-  inheritance_.shown = mark_->Load();
+  inheritance_.shown = Usable(mark_->Load(), log).value_or(0);
   if (!inheritance_.catalog) return;
   // A wall clock that was put back since makes it no younger than now.
   const Duration age = clock_.WallNow() - inheritance_.catalog->answered;

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "base/data_dir.h"
 #include "base/unique_fd.h"
 
@@ -20,8 +21,8 @@ class IndexMark {
   // `dir` must outlive it.
   explicit IndexMark(DataDir& dir);
 
-  // What the last run left; 0: nothing that can be used.
-  int64_t Load();
+  // What the last run left; empty when there is no file. Error: the file and why it cannot be used.
+  absl::StatusOr<std::optional<int64_t>> Load() const;
   // Does nothing when it is not larger than before. A disk that refuses is tried again with the
   // next one.
   void Raise(int64_t shown);
