@@ -34,12 +34,17 @@ class AuthSchedule {
   void Succeeded(TimePoint now);
   void Refused(TimePoint now, Random& random);
   void NoAnswer(TimePoint now, Random& random);
+  // Asking waits for an answer only briefly until one stayed out: another member may be quicker.
+  bool unanswered() const { return unanswered_; }
+  // What one member left unanswered says nothing of the next.
+  void ConnectionLost();
   // Another password may be right: as soon as the limit allows.
   void PasswordChanged();
 
  private:
   uint64_t token_number_ = 0;
   bool wanted_ = false;
+  bool unanswered_ = false;  // the last time it was asked
   TimePoint asked_at_{};
   TimePoint not_before_{};
   Backoff backoff_{kAtMostEvery, kMostPatience};

@@ -54,6 +54,10 @@ constexpr Rule kTextRules[] = {
     {"not supported for learner", ErrorClass::kUnavailable},
 };
 
+bool SaidByEtcd(std::string_view text) {
+  return text.find("etcdserver: ") != std::string_view::npos || text.starts_with("auth: ");
+}
+
 }  // namespace
 
 std::string_view ToString(ErrorClass c) {
@@ -101,10 +105,12 @@ ErrorClass Classify(int code, std::string_view text) {
     case kResourceExhaustedCode:  // "Received message larger than max": our own limit
     case kOutOfRangeCode:
       return ErrorClass::kInvalid;
+    // gRPC's numbers for HTTP's 403 and 401: without etcd's words they are a proxy's, or a web
+    // server's, and another endpoint may be etcd.
     case kPermissionDeniedCode:
-      return ErrorClass::kDenied;
+      return SaidByEtcd(text) ? ErrorClass::kDenied : ErrorClass::kUnavailable;
     case kUnauthenticatedCode:
-      return ErrorClass::kUnauthenticated;
+      return SaidByEtcd(text) ? ErrorClass::kUnauthenticated : ErrorClass::kUnavailable;
     case kDataLossCode:
       return ErrorClass::kCorrupt;
     case kCancelledCode:  // by the server or a proxy; our own cancellations never come here

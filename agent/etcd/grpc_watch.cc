@@ -152,6 +152,9 @@ Error GrpcClient::Watch(const std::string& prefix, int64_t start_revision,
   Stream::Wait wait = stream.Start(open_deadline);
   if (wait == Stream::Wait::kDone) wait = stream.Write(request, open_deadline);
   while (wait == Stream::Wait::kDone && !end) {
+    // The bounds below come late when the wall clock is set back; this one does not. It must not
+    // run while the batch is handled, which may take its time.
+    if (assembler.created()) stream.call.WatchDeadline(silence + impl_->options.watch_answer);
     wait = stream.Read(&response, assembler.created() ? DeadlineAfter(silence) : open_deadline);
     if (wait == Stream::Wait::kTooLate && assembler.created()) {
       // Nothing happened, or the watch is dead on a connection that lives.
@@ -175,6 +178,7 @@ Error GrpcClient::Watch(const std::string& prefix, int64_t start_revision,
                 "no answer to the watch within " + std::to_string(limit.count()) + " ms",
                 impl_->endpoint.url, 0};
   }
+  stream.call.EndDeadline();
   const grpc::Status status = stream.call.Ended(stream.Finish(wait == Stream::Wait::kFailed));
   if (stop.stop_requested()) return impl_->Cancelled();
   if (end) return *end;

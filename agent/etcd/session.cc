@@ -51,6 +51,7 @@ void Session::Stop() {
 
 TimePoint Session::Step(TimePoint now) {
   LookAtCredentials(now);
+  ForgetOldRefusal(now);
   const TimePoint next = Turn(now);
   if (next == kNever || credentials_ == nullptr) return next;
   return std::min(next, look_at_);
@@ -112,8 +113,11 @@ TimePoint Session::Connect(bool replacing) {
   const Result<Header> answer = candidate->Ping(timeout);
   const TimePoint now = clock_.Now();
   metrics_.Finished(CallKind::kPing, now - asked, answer.ok() ? nullptr : &answer.error());
-  // A member that refuses us is there all the same.
-  if (!answer.ok() && !IsDenial(answer.error().error_class)) {
+  // A member that refuses us is there all the same. One that refuses the new certificates, though
+  // not for an old token, is no replacement.
+  const bool token_is_old =
+      !answer.ok() && answer.error().error_class == ErrorClass::kUnauthenticated && !token.empty();
+  if (!answer.ok() && (replacing ? !token_is_old : !IsDenial(answer.error().error_class))) {
     candidate->CancelAll();
     replacing ? ReplacementFailed(answer.error()) : AttemptFailed(answer.error());
     std::lock_guard lock(mutex_);
@@ -130,18 +134,19 @@ TimePoint Session::Connect(bool replacing) {
     connected_at_ = now;
     access_checked_at_ = now;
     leave_alone_until_ = now;
-    ask_at_ = kNever;
+    ask_at_ = now + kHeartbeat;
     replace_at_ = kNever;
     replacement_failed_ = false;
     rotation_.Answered();
     snapshot_.endpoint = endpoint;
     snapshot_.last_answer = now;
   }
+  reads_refused_ = !answer.ok();
   metrics_.Connected(true);
   if (answer.ok()) {
     Accepted(now);
   } else if (WantsToken(active, answer.error())) {
-    TokenRefused(active, answer.error());
+    TokenRefused(active);
     Publish();
   } else {
     Denied(active.generation, answer.error());
@@ -225,7 +230,7 @@ void Session::ReplacementFailed(const Error& why) {
     replace_at_ = clock_.Now() + Patience(random_);
   }
   if (!first) return;
-  log_.Warn("etcd is not reached with the changed certificates; keeping the old connection",
+  log_.Warn("etcd cannot be used with the changed certificates; keeping the old connection",
             {{"endpoint", why.endpoint}, {"error", why.Words()}});
 }
 
@@ -236,28 +241,34 @@ TimePoint Session::Heartbeat(TimePoint now, const Active& active) {
     if (now < due) return due;
   }
   const Result<Header> answer = Ping(kCallTimeout);
+  reads_refused_ = !answer.ok() && IsDenial(answer.error().error_class);
   if (answer.ok()) {
     bool accepted = false;
     {
       std::lock_guard lock(mutex_);
+      rotation_.Answered();
       accepted =
           snapshot_.generation == active.generation && snapshot_.state != EtcdState::kConnected;
     }
     if (accepted) Accepted(clock_.Now());
   } else if (IsDenial(answer.error().error_class)) {
-    if (!WantsToken(active, answer.error())) {
-      Denied(active.generation, answer.error());
+    std::optional<Error> refusal = answer.error();
+    if (WantsToken(active, *refusal)) {
+      std::lock_guard lock(mutex_);
+      refusal = auth_.wanted() ? auth_refusal_ : std::nullopt;
     }
+    if (refusal) Denied(active.generation, *refusal);
   } else if (NeedsPatience(answer.error().error_class) && !IsBusy(answer.error())) {
     // A bad connection was given up already; what is left is a member that makes no sense.
     Fail(active.generation, answer.error());
   }
   std::lock_guard lock(mutex_);
   if (!answer.ok() && client_ && snapshot_.generation == active.generation) {
-    leave_alone_until_ = clock_.Now() + seconds(1) + rotation_.SlowDelay(random_);
-    if (snapshot_.state != EtcdState::kConnected) {
-      ask_at_ = auth_.wanted() ? kNever : std::max(leave_alone_until_, ask_at_);
-    }
+    const bool busy = IsBusy(answer.error());
+    if (!busy) rotation_.Answered();
+    leave_alone_until_ =
+        clock_.Now() + (busy ? seconds(1) + rotation_.SlowDelay(random_) : kHeartbeat);
+    if (snapshot_.state != EtcdState::kConnected) ask_at_ = leave_alone_until_;
   }
   return NextTurn();
 }

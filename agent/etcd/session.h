@@ -43,8 +43,10 @@ class Session final : public Client {
   static constexpr milliseconds kProbeTimeout{1000};
   // last_answer alone is published at most this often.
   static constexpr milliseconds kPublishEvery{100};
-  // etcd lets passwords queue (bcrypt).
+  // etcd lets passwords queue (bcrypt): the time for the next attempt when one got no answer.
   static constexpr milliseconds kAuthTimeout{5000};
+  // The refusal of one kind of call is told this long after it was heard last.
+  static constexpr seconds kRefusalLasts{60};
   // How often the credentials are looked at, and over how long a fleet spreads new connections.
   static constexpr seconds kLookAtCredentials{2};
   static constexpr seconds kReplaceSpread{2};
@@ -119,20 +121,25 @@ class Session final : public Client {
   void LookAtCredentials(TimePoint now);
   void Authenticate(const Active& active);
   void Authenticated(const Active& active, std::string token);
+  void AuthenticationRefused(const Active& active, const Error& why, TimePoint now);
   // Whether a token would help. Without one, a client certificate names the user to etcd, who may
-  // lack what the configured one has.
+  // lack what the configured one has. Never true without a user.
   bool WantsToken(const Active& active, const Error& error) const {
-    return error.error_class == ErrorClass::kUnauthenticated ||
-           (error.error_class == ErrorClass::kDenied && has_user() && !active.has_token);
+    return has_user() && (error.error_class == ErrorClass::kUnauthenticated ||
+                          (error.error_class == ErrorClass::kDenied && !active.has_token));
   }
   // A call begun with this token was told that it is missing or bad.
-  void TokenRefused(const Active& active, const Error& why);
+  void TokenRefused(const Active& active);
   // Until there is a token: leases are to be renewed all the same, which `denied` lets happen.
   void WaitForToken(uint64_t generation, const std::string& why);
-  // etcd refuses this agent, and only a person can change that.
+  // etcd refuses this agent, and only a person can change that: a password waits, not the sign of
+  // life.
   void Denied(uint64_t generation, const Error& why);
-  // etcd refuses one kind of call only.
+  // etcd refuses one kind of call; a read tells at once whether it is that kind only.
   void Refused(CallKind kind, uint64_t generation, const Error& why);
+
+  // That of a call which nobody has repeated since is no error of today.
+  void ForgetOldRefusal(TimePoint now);
 
   void Publish();
 
@@ -144,7 +151,9 @@ class Session final : public Client {
   const std::shared_ptr<Credentials> credentials_;  // null: none; all but its username is Step's
   std::function<void()> wake_ = [] {};
 
-  TimePoint look_at_{};  // when the credentials are looked at; Step's own
+  // Step's own.
+  TimePoint look_at_{};         // when the credentials are looked at
+  bool reads_refused_ = false;  // etcd denied the last sign of life of this connection
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.
@@ -154,15 +163,18 @@ class Session final : public Client {
   std::shared_ptr<CancellableClient> candidate_;  // asked by Step, not connected yet
   AuthSchedule auth_;
   std::string token_;
-  // While there is a client that does not count as connected: when to ask it again.
+  // While there is a client that does not count as connected: when to ask it again, for a member
+  // that refuses us can die as any other.
   TimePoint ask_at_ = kNever;
   TimePoint replace_at_ = kNever;         // the connection, because the certificates changed
   std::string denied_for_;                // the reason of the last denial
   std::optional<CallKind> refused_kind_;  // whose refusal is the error while connected
+  TimePoint refused_at_{};                // when that was heard last
+  std::optional<Error> auth_refusal_;     // the last answer to a password, if it was a refusal
   std::set<std::string> hints_logged_;    // since the last connection
   TimePoint connected_at_{};
   TimePoint access_checked_at_{};
-  TimePoint leave_alone_until_{};  // the member said that it is overloaded
+  TimePoint leave_alone_until_{};  // after a sign of life that was not what was asked for
   TimePoint lost_at_;              // or when it was made
   TimePoint published_at_{};
   EtcdSnapshot snapshot_;

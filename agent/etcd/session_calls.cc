@@ -49,8 +49,10 @@ Error Session::Judge(CallKind kind, const Active& active, Error error) {
     }
     case ErrorClass::kUnauthenticated:
     case ErrorClass::kDenied:
+      // etcd makes sure of its quorum before it looks at who asks.
+      if (kind == CallKind::kPing) Answered(kind, active.generation);
       if (WantsToken(active, error)) {
-        TokenRefused(active, error);
+        TokenRefused(active);
       } else if (kind != CallKind::kPing) {
         Refused(kind, active.generation, error);
       }
@@ -74,6 +76,7 @@ void Session::Fail(uint64_t generation, const Error& why) {
     lost_at_ = now;
     replace_at_ = kNever;  // the next connection has the new certificates anyway
     refused_kind_.reset();
+    auth_.ConnectionLost();
     endpoint = snapshot_.endpoint;
     rotation_.ConnectionLost(now - connected_at_, now, random_);
     next = rotation_.current();
@@ -117,9 +120,7 @@ Result<Header> Session::Revoke(int64_t lease, milliseconds timeout) {
   const TimePoint end = BootClock::now() + timeout;
   const Result<Active> active = Acquire();
   Result<Header> answer = RevokeOnce(lease, timeout);
-  if (answer.ok() || !active.ok() || !has_user() || !WantsToken(*active, answer.error())) {
-    return answer;
-  }
+  if (answer.ok() || !active.ok() || !WantsToken(*active, answer.error())) return answer;
   {
     std::unique_lock lock(mutex_);
     const bool new_token = token_changed_.wait_for(lock, end - BootClock::now(), [&] {

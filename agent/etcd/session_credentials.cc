@@ -15,7 +15,10 @@ void Session::LookAtCredentials(TimePoint now) {
   bool replace = false;
   {
     std::lock_guard lock(mutex_);
-    if (changes.password) auth_.PasswordChanged();
+    if (changes.password) {
+      auth_.PasswordChanged();
+      auth_refusal_.reset();
+    }
     replace = changes.tls && client_ != nullptr;
     if (replace) {
       replace_at_ = now + RandomUpTo(kReplaceSpread, random_);
@@ -33,15 +36,16 @@ void Session::Authenticate(const Active& active) {
   const absl::StatusOr<std::string> password = credentials_->Password();
   const TimePoint asked = clock_.Now();
   if (!password.ok()) {
-    {
-      std::lock_guard lock(mutex_);
-      auth_.Refused(asked, random_);
-    }
-    return Denied(active.generation,
-                  {ErrorClass::kDenied, 0, std::string(password.status().message()), "", 0});
+    return AuthenticationRefused(
+        active, {ErrorClass::kDenied, 0, std::string(password.status().message()), "", 0}, asked);
+  }
+  milliseconds timeout = kCallTimeout;
+  {
+    std::lock_guard lock(mutex_);
+    if (auth_.unanswered()) timeout = kAuthTimeout;
   }
   Result<std::string> answer =
-      active.client->Authenticate(credentials_->username(), *password, kAuthTimeout);
+      active.client->Authenticate(credentials_->username(), *password, timeout);
   const TimePoint now = clock_.Now();
   metrics_.Finished(CallKind::kAuthenticate, now - asked, answer.ok() ? nullptr : &answer.error());
   if (answer.ok()) return Authenticated(active, std::move(*answer));
@@ -53,13 +57,8 @@ void Session::Authenticate(const Active& active) {
       return;  // by Stop() or Fail()
     case ErrorClass::kDenied:
     case ErrorClass::kUnauthenticated:
-    case ErrorClass::kInvalid: {
-      {
-        std::lock_guard lock(mutex_);
-        auth_.Refused(now, random_);
-      }
-      return Denied(active.generation, error);
-    }
+    case ErrorClass::kInvalid:
+      return AuthenticationRefused(active, error, now);
     default: {
       {
         std::lock_guard lock(mutex_);
@@ -76,6 +75,22 @@ void Session::Authenticate(const Active& active) {
   }
 }
 
+void Session::AuthenticationRefused(const Active& active, const Error& why, TimePoint now) {
+  bool reads_work = false;
+  {
+    std::lock_guard lock(mutex_);
+    auth_.Refused(now, random_);
+    auth_refusal_ = why;
+    reads_work = snapshot_.state == EtcdState::kConnected && !reads_refused_;
+  }
+  // A call may need a token that reads do not need; the next read tells.
+  if (reads_work) {
+    Refused(CallKind::kAuthenticate, active.generation, why);
+  } else {
+    Denied(active.generation, why);
+  }
+}
+
 void Session::Authenticated(const Active& active, std::string token) {
   const TimePoint now = clock_.Now();
   active.client->SetToken(token);
@@ -85,6 +100,12 @@ void Session::Authenticated(const Active& active, std::string token) {
     token_ = std::move(token);
     auth_.Succeeded(now);
     ++snapshot_.authenticated;
+    auth_refusal_.reset();
+    leave_alone_until_ = now;
+    if (refused_kind_ == CallKind::kAuthenticate) {
+      refused_kind_.reset();
+      snapshot_.error.clear();
+    }
     // The answer to a read decides whether etcd accepts us now.
     if (snapshot_.state != EtcdState::kConnected) ask_at_ = now;
   }
@@ -92,17 +113,18 @@ void Session::Authenticated(const Active& active, std::string token) {
   Publish();
 }
 
-void Session::TokenRefused(const Active& active, const Error& why) {
-  if (!has_user()) return Denied(active.generation, why);
+void Session::TokenRefused(const Active& active) {
   bool reconnected = false;
+  bool first = false;
   {
     std::lock_guard lock(mutex_);
     if (stopped_ || !client_ || snapshot_.generation != active.generation) return;
-    if (!auth_.TokenRefused(active.token_number)) return;
+    // A token may be wanted since before the connection was lost.
     reconnected = snapshot_.state == EtcdState::kLost;
+    first = auth_.TokenRefused(active.token_number);
   }
   if (reconnected) WaitForToken(active.generation, "waiting for a token from etcd");
-  wake_();
+  if (first) wake_();
 }
 
 void Session::WaitForToken(uint64_t generation, const std::string& why) {
@@ -125,11 +147,7 @@ void Session::Denied(uint64_t generation, const Error& why) {
     std::lock_guard lock(mutex_);
     if (stopped_ || !client_ || snapshot_.generation != generation) return;
     const TimePoint now = clock_.Now();
-    if (auth_.wanted()) {
-      ask_at_ = kNever;
-    } else if (ask_at_ == kNever || ask_at_ <= now) {
-      ask_at_ = now + Patience(random_);
-    }
+    if (ask_at_ == kNever || ask_at_ <= now) ask_at_ = now + kHeartbeat;
     if (snapshot_.state == EtcdState::kDenied && denied_for_ == essence) return;
     denied_for_ = essence;
     refused_kind_.reset();
@@ -148,9 +166,23 @@ void Session::Refused(CallKind kind, uint64_t generation, const Error& why) {
   {
     std::lock_guard lock(mutex_);
     if (stopped_ || !client_ || snapshot_.generation != generation) return;
-    if (snapshot_.state != EtcdState::kConnected || refused_kind_) return;
+    if (snapshot_.state != EtcdState::kConnected) return;
+    refused_at_ = clock_.Now();
+    if (refused_kind_ == kind) return;
     refused_kind_ = kind;
     snapshot_.error = why.Describe();
+    access_checked_at_ = refused_at_ - kCheckAccess;
+  }
+  Publish();
+  wake_();
+}
+
+void Session::ForgetOldRefusal(TimePoint now) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!refused_kind_ || now < refused_at_ + kRefusalLasts) return;
+    refused_kind_.reset();
+    snapshot_.error.clear();
   }
   Publish();
 }

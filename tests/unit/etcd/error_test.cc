@@ -42,7 +42,12 @@ TEST_CASE("errors are classified by code and text") {
       {3, "etcdserver: user name is empty", ErrorClass::kUnauthenticated},
       {3, "etcdserver: authentication failed, invalid user ID or password", ErrorClass::kDenied},
       {7, "etcdserver: permission denied", ErrorClass::kDenied},
-      {7, "", ErrorClass::kDenied},
+      {7, "etcdserver: some refusal of a later version", ErrorClass::kDenied},
+      {16, "auth: some refusal of a later version", ErrorClass::kUnauthenticated},
+      // HTTP's 403 and 401, from something that is not etcd.
+      {7, "", ErrorClass::kUnavailable},
+      {7, "Received http2 header with status: 403", ErrorClass::kUnavailable},
+      {16, "Received http2 header with status: 401", ErrorClass::kUnavailable},
       {15, "etcdserver: corrupt cluster", ErrorClass::kCorrupt},
       {3, "etcdserver: key is not provided", ErrorClass::kInvalid},
       {12, "unknown service etcdserverpb.KV", ErrorClass::kInvalid},

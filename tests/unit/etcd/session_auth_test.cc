@@ -216,6 +216,100 @@ TEST_CASE("a member that forgot all tokens and lets passwords queue sees leases 
   CHECK(world.LinesWith("connected to etcd again") == 1);
 }
 
+TEST_CASE("after a failover with a token that etcd refused before, leases can be renewed at once") {
+  World world;
+  world.users.on = true;
+  Session session = world.MakeSession({kOnly, "http://b:1"}, std::make_shared<MadeUpCredentials>());
+  world.Run(session, seconds(20));
+  world.users.Set([](Users& users) {
+    users.password = "another";
+    users.good_token = "none";
+  });
+  CHECK_FALSE(session.List("/", kTimeout).ok());
+  world.Run(session, milliseconds(10));  // the password was refused: the next time is in seconds
+  world.members[session.state().Get()->endpoint].Set(Down());
+  CHECK_FALSE(session.Ping(kTimeout).ok());
+  REQUIRE(StateOf(session) == EtcdState::kLost);
+  session.Step(world.clock.Now());
+  CHECK(session.state().Get()->generation == 2);
+  CHECK(StateOf(session) == EtcdState::kDenied);
+  CHECK(session.KeepAlive(1, kTimeout).ok());
+}
+
+TEST_CASE(
+    "while denied, a member is asked for a sign of life as ever, and left when it gives none") {
+  World world;
+  auto credentials = std::make_shared<MadeUpCredentials>();
+  const bool wrong_password = GENERATE(true, false);
+  if (wrong_password) {
+    world.users.on = true;
+    credentials->password = "wrong";
+  } else {
+    world.cluster.FailAll(EtcdCall::kPing, MakeError(ErrorClass::kDenied, "permission denied"));
+  }
+  Session session =
+      world.MakeSession({kOnly, "http://b:1"}, wrong_password ? credentials : nullptr);
+  for (int i = 0; i < 30; ++i) {
+    world.Run(session, seconds(1));
+    CHECK(StateOf(session) == EtcdState::kDenied);
+    CHECK(world.clock.Now() - session.state().Get()->last_answer <= Session::kHeartbeat);
+  }
+  CHECK(session.state().Get()->generation == 1);
+  for (uint64_t i = 2; i < 6; ++i) {
+    const std::string frozen = session.state().Get()->endpoint;
+    world.members[frozen].Set(MakeError(ErrorClass::kTimeout, "deadline exceeded"));
+    world.Run(session, milliseconds(4500));
+    CHECK(session.state().Get()->endpoint != frozen);
+    CHECK(session.state().Get()->generation == i);
+    world.members[frozen].Set(std::nullopt);
+    world.Run(session, seconds(15));
+  }
+  CHECK(world.LinesWith("refuses") >= 1);
+}
+
+TEST_CASE("a new token is used at once, whatever was refused before") {
+  World world;
+  world.users.on = true;
+  Session session = world.MakeSession({kOnly}, std::make_shared<MadeUpCredentials>());
+  world.Run(session, seconds(1));
+  world.users.Set([](Users& users) {
+    users.good_token = "none";
+    users.authenticate = MakeError(ErrorClass::kTimeout, "deadline exceeded");
+  });
+  world.Run(session, seconds(120));
+  world.users.Set([](Users& users) { users.authenticate.reset(); });
+  const size_t asked = world.users.Asked();
+  while (world.users.Asked() == asked) world.Run(session, milliseconds(100));
+  CHECK(world.clock.Now() - session.state().Get()->last_answer <= Session::kHeartbeat);
+  world.cluster.ForgetCalls();
+  world.Run(session, seconds(20));
+  CHECK(world.cluster.CallCount(EtcdCall::kPing) >= 9);
+  CHECK(StateOf(session) == EtcdState::kConnected);
+}
+
+TEST_CASE("the first password waits briefly, the next as long as a queue may take") {
+  World world;
+  world.users.on = true;
+  world.users.authenticate = MakeError(ErrorClass::kTimeout, "deadline exceeded");
+  Session session = world.MakeSession({kOnly}, std::make_shared<MadeUpCredentials>());
+  Member& member = world.members[kOnly];
+  session.Step(world.clock.Now());
+  session.Step(world.clock.Now());
+  REQUIRE(world.users.Asked() == 1);
+  CHECK(member.last_timeout == kCallTimeout);
+  AuthSchedule auth;
+  Random random(5);
+  CHECK(auth.TokenRefused(0));
+  for (int i = 1; i < 20; ++i) auth.NoAnswer(TimePoint(seconds(100)), random);
+  CHECK(auth.unanswered());
+  auth.ConnectionLost();
+  CHECK_FALSE(auth.unanswered());
+  CHECK(auth.due() == TimePoint(seconds(101)));
+  auth.Refused(TimePoint(seconds(200)), random);
+  auth.ConnectionLost();
+  CHECK(auth.due() >= TimePoint(seconds(203)));
+}
+
 TEST_CASE("while denied, a member that dies is left all the same") {
   World world;
   world.users.on = true;
@@ -241,8 +335,8 @@ TEST_CASE("a missing permission is a denial that ends when a read succeeds") {
   CHECK(ErrorOf(session).find("permission denied") != std::string::npos);
   CHECK(session.state().Get()->generation == 1);
   CHECK(session.KeepAlive(1, kTimeout).ok());
-  CHECK(world.cluster.CallCount(EtcdCall::kPing) >= 8);
-  CHECK(world.cluster.CallCount(EtcdCall::kPing) <= 42);
+  CHECK(world.cluster.CallCount(EtcdCall::kPing) >= 58);
+  CHECK(world.cluster.CallCount(EtcdCall::kPing) <= 61);
   world.cluster.FailAll(EtcdCall::kPing, std::nullopt);
   world.Run(session, seconds(16));
   CHECK(StateOf(session) == EtcdState::kConnected);
@@ -260,6 +354,50 @@ TEST_CASE("what etcd refuses only in part is told without calling it a denial") 
   world.Run(session, seconds(20));
   CHECK(ErrorOf(session).find("permission denied") != std::string::npos);
   CHECK(session.Write({}, kTimeout).ok());
+  CHECK(ErrorOf(session).empty());
+}
+
+TEST_CASE("one refused call does not make a session denied that can read") {
+  World world;
+  const bool with_user = GENERATE(false, true);
+  auto credentials = std::make_shared<MadeUpCredentials>();
+  credentials->password = "wrong";
+  Session session = world.MakeSession({kOnly}, with_user ? credentials : nullptr);
+  world.Run(session, seconds(1));
+  world.users.authenticate = MakeError(ErrorClass::kDenied, "authentication failed");
+  bool always_connected = true;
+  session.state().Subscribe(
+      [&] { always_connected = always_connected && StateOf(session) == EtcdState::kConnected; });
+  const Error refusal = with_user ? MakeError(ErrorClass::kDenied, "permission denied")
+                                  : MakeError(ErrorClass::kUnauthenticated, "user name is empty");
+  for (int i = 0; i < 20; ++i) {
+    world.cluster.FailNext(EtcdCall::kWrite, refusal);
+    CHECK_FALSE(session.Write({}, kTimeout).ok());
+    world.cluster.ForgetCalls();
+    world.Run(session, milliseconds(900));
+    if (i == 0) CHECK(world.cluster.CallCount(EtcdCall::kPing) >= 1);
+  }
+  CHECK(always_connected);
+  CHECK_FALSE(ErrorOf(session).empty());
+  CHECK(world.LinesWith("refuses") == 0);
+}
+
+TEST_CASE("a refusal that nobody hears any more is forgotten, a newer one takes its place") {
+  World world;
+  Session session = world.MakeSession({kOnly});
+  world.Run(session, seconds(1));
+  world.cluster.FailNext(EtcdCall::kWrite, MakeError(ErrorClass::kDenied, "may not write"));
+  CHECK_FALSE(session.Write({}, kTimeout).ok());
+  world.cluster.FailNext(EtcdCall::kGrant, MakeError(ErrorClass::kDenied, "may not grant"));
+  CHECK_FALSE(session.Grant(1, seconds(10), kTimeout).ok());
+  CHECK(ErrorOf(session).find("may not grant") != std::string::npos);
+  world.Run(session, seconds(50));
+  CHECK(ErrorOf(session).find("may not grant") != std::string::npos);
+  world.cluster.FailNext(EtcdCall::kGrant, MakeError(ErrorClass::kDenied, "may not grant"));
+  CHECK_FALSE(session.Grant(1, seconds(10), kTimeout).ok());
+  world.Run(session, seconds(50));
+  CHECK(ErrorOf(session).find("may not grant") != std::string::npos);
+  world.Run(session, seconds(20));
   CHECK(ErrorOf(session).empty());
 }
 

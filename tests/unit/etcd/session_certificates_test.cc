@@ -65,6 +65,9 @@ TEST_CASE("certificates that cannot be used are said and change nothing") {
 
 TEST_CASE("certificates that etcd does not accept leave the old connection in use") {
   Running run;
+  if (GENERATE(false, true)) {
+    run.member.to_bad_clients = MakeError(ErrorClass::kDenied, "etcdserver: permission denied");
+  }
   run.member.good_clients = 1;
   run.credentials->next.tls = true;
   run.world.Run(run.session, seconds(60));

@@ -173,6 +173,43 @@ TEST_CASE("a full or busy etcd is not left") {
   CHECK(world.cluster.CallCount(EtcdCall::kPing) < 30);
 }
 
+TEST_CASE("what a busy etcd cost is forgotten with its next answer") {
+  World world;
+  Session session = world.MakeSession({"http://a:1"});
+  world.Run(session, seconds(1));
+  world.cluster.FailAll(EtcdCall::kPing, MakeError(ErrorClass::kOverloaded));
+  world.Run(session, seconds(120));
+  world.cluster.FailAll(EtcdCall::kPing, std::nullopt);
+  world.Run(session, seconds(20));
+  for (int i = 0; i < 10; ++i) {
+    world.cluster.FailNext(EtcdCall::kPing, MakeError(ErrorClass::kOverloaded));
+    world.cluster.ForgetCalls();
+    world.Run(session, seconds(6));
+    CHECK(world.cluster.CallCount(EtcdCall::kPing) >= 3);
+  }
+  CHECK(session.state().Get()->generation == 1);
+}
+
+TEST_CASE("a proxy that forbids is no etcd: the next endpoint is") {
+  const int code = GENERATE(7, 16);
+  const std::string text = "Received http2 header with status: 403";
+  const Error forbidden = MakeError(Classify(code, text), text);
+  World world;
+  const bool with_user = GENERATE(false, true);
+  Session session = world.MakeSession({"http://a:1", "http://b:1"},
+                                      with_user ? std::make_shared<MadeUpCredentials>() : nullptr);
+  world.members["http://a:1"].Set(forbidden);
+  world.Run(session, seconds(1));
+  CHECK(session.state().Get()->state == EtcdState::kConnected);
+  CHECK(session.state().Get()->endpoint == "http://b:1");
+  world.members["http://a:1"].Set(std::nullopt);
+  world.members["http://b:1"].Set(forbidden);
+  world.Run(session, seconds(5));
+  CHECK(session.state().Get()->state == EtcdState::kConnected);
+  CHECK(session.state().Get()->endpoint == "http://a:1");
+  CHECK(world.users.Asked() == 0);
+}
+
 TEST_CASE("refused credentials are said once and retried slowly") {
   World world;
   Session session = world.MakeSession({"http://a:1", "http://b:1"});

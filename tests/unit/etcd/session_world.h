@@ -62,7 +62,8 @@ struct Member {
   std::mutex mutex;
   std::optional<Error> error;  // what every call to it gives
   int good_clients = 1 << 30;  // later ones are refused as by a wrong certificate
-  bool silent = false;         // a ping gets no answer until it is cancelled
+  Error to_bad_clients = MakeError(ErrorClass::kUnavailable, "certificate verify failed");
+  bool silent = false;  // a ping gets no answer until it is cancelled
   int silent_pings = 0;
   std::condition_variable_any changed;
   int clients_made = 0;
@@ -178,7 +179,7 @@ class MemberClient final : public CancellableClient {
       member_.last_timeout = timeout;
       if (member_.error) return member_.error;
       if (number_ > member_.good_clients) {
-        return MakeError(ErrorClass::kUnavailable, "certificate verify failed");
+        return member_.to_bad_clients;
       }
     }
     std::lock_guard lock(users_.mutex);
