@@ -17,7 +17,7 @@ World FromDisk() {
   key.instance = std::make_shared<const Instance>(MakeInstance("web", "web-1", "10.0.0.1", 8080));
   saved.services.push_back({"web", 57, {key}});
   CatalogBuilder builder("/services/");
-  builder.Restore(std::move(saved));
+  builder.Restore(std::move(saved), 0);
   World world;
   world.views.catalog = builder.Snapshot();
   world.views.disk_answer = world.views.now - milliseconds(130'500);
