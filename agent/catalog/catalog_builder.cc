@@ -33,6 +33,11 @@ size_t CountServed(const std::vector<CatalogKey>& keys) {
       std::count_if(keys.begin(), keys.end(), [](const CatalogKey& key) { return key.served(); }));
 }
 
+CatalogBuilder::NewestChange ToChange(const etcd::KeyValue& kv, bool deleted) {
+  if (deleted) return {kv.key, kv.mod_revision, true, 0, 0};
+  return {kv.key, kv.mod_revision, false, kv.version, HashValue(kv.value)};
+}
+
 }  // namespace
 
 CatalogBuilder::CatalogBuilder(std::string prefix, size_t max_ended, Guard guard)
@@ -111,7 +116,7 @@ CatalogBuilder::Change CatalogBuilder::ReplaceAll(const std::vector<etcd::KeyVal
                                          return a.mod_revision < b.mod_revision;
                                        });
   newest_change_ = {};
-  if (newest != kvs.end()) newest_change_ = {newest->key, newest->mod_revision, false};
+  if (newest != kvs.end()) newest_change_ = ToChange(*newest, false);
 
   for (const auto& [begin, end] : differing) {
     const std::string& service = listed[begin].key.service;
@@ -205,8 +210,7 @@ CatalogBuilder::Change CatalogBuilder::Apply(const etcd::WatchBatch& batch, Time
   for (const etcd::WatchEvent& event : batch.events) {
     reached = std::max(reached, event.kv.mod_revision);
     if (event.kv.mod_revision > newest_change_.revision) {
-      newest_change_ = {event.kv.key, event.kv.mod_revision,
-                        event.kind == etcd::WatchEvent::Kind::kDelete};
+      newest_change_ = ToChange(event.kv, event.kind == etcd::WatchEvent::Kind::kDelete);
     }
     const auto key = ParseKey(prefix_, event.kv.key);
     if (!key || event.kv.mod_revision <= listed_revision_) continue;

@@ -81,6 +81,8 @@ class CatalogBuilder {
     std::string key;
     int64_t revision = 0;  // 0: none
     bool deleted = false;
+    int64_t version = 0;      // !deleted
+    uint64_t value_hash = 0;  // !deleted
   };
   const NewestChange& newest_change() const { return newest_change_; }
 

@@ -98,12 +98,17 @@ bool Watcher::CheckHistory() {
   const auto read = [&](int64_t revision) {
     return client_.ReadAt(change.key, revision, etcd::kCallTimeout);
   };
-  auto found = read(change.revision);
-  bool same = found.ok() && (change.deleted ? !found->has_value()
-                                            : *found && (*found)->mod_revision == change.revision);
-  if (same && change.deleted) {
-    found = read(change.revision - 1);
-    same = found.ok() && found->has_value();
+  auto found = read(builder_.revision());
+  bool same = found.ok() && found->has_value() != change.deleted;
+  if (same && !change.deleted) {
+    const etcd::KeyValue& kv = **found;
+    same = kv.mod_revision == change.revision && kv.version == change.version &&
+           HashValue(kv.value) == change.value_hash;
+  } else if (same) {
+    // It must also have been there before. Where that is compacted, its end has to do.
+    const auto before = read(change.revision - 1);
+    if (!before.ok() && before.error().error_class != ErrorClass::kCompacted) found = before;
+    same = before.ok() ? before->has_value() : found.ok();
   }
   if (!found.ok() && found.error().error_class != ErrorClass::kCompacted) {
     patient_ = etcd::NeedsPatience(found.error().error_class);

@@ -35,7 +35,7 @@ class Checking(unittest.TestCase):
         self.recorder = types.SimpleNamespace(history=lambda: self.revisions, prefix="/services/", problems=[])
 
     def answer(self, at, index, ids, status=200, held=(), held_header=None):
-        ports = {"a": 1, "b": 2, "c": 4}
+        ports = {"a": 1, "b": 2, "c": 4, "x": 9}
         instances = [read_instance(i, VALUE % ports[i]) for i in ids]
         return Answer(at, at, "web", status, index, "live", 0, instances, frozenset(held),
                       len(held) if held_header is None else held_header, index, "")

@@ -288,7 +288,7 @@ TEST_CASE("a new connection is asked for the newest key before the watch goes on
   SECTION("it does not: the history was replaced and has overtaken what was known") {
     const bool gone = GENERATE(true, false);
     client.read_at = [&](const std::string& key, int64_t revision) {
-      CHECK(revision == 17);
+      CHECK(revision == 20);
       return gone ? std::optional<etcd::KeyValue>()
                   : std::optional(etcd::KeyValue{key, "x", 3, 12, 2, 0});
     };
