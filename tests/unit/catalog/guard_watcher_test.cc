@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The guard on the watcher's own thread: its holds end although nothing happens in etcd, with and
 // without a connection, and a person hears of them once.
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <string>
 #include <vector>
@@ -49,7 +50,7 @@ TEST_CASE("a hold ends by its time while nothing happens in etcd") {
   CHECK(world.CountLines("vanished with their hosts' leases") == 1);
   CHECK(world.CountLines("services=api") == 1);
 
-  bool was_stale = false;
+  std::atomic<bool> was_stale = false;
   world.watcher().catalogs().Subscribe(
       [&] { was_stale = was_stale || !world.catalog()->watch_open(); });
   world.clock.Advance(seconds(29));
