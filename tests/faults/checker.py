@@ -8,12 +8,12 @@ from recorder import Timeline, read_instance, split_key
 LONGEST_GAP_S = 0.5
 
 
-def check(recorder, pollers, final=True):
+def check(recorder, pollers, final=True, longest=LONGEST_GAP_S):
     """Everything that must hold in one history of etcd. Call recorder.sync() first."""
     errors = list(recorder.problems)
     errors += answers_equal_truth(recorder, pollers)
     errors += index_never_back(pollers)
-    errors += answers_never_stopped(pollers)
+    errors += answers_never_stopped(pollers, longest)
     errors += one_key_per_instance(recorder)
     if final:
         errors += final_equals_truth(recorder, pollers)
