@@ -98,7 +98,7 @@ class BadPeers(Case):
 
     def test_bad_requests_are_refused_and_the_next_client_is_served(self):
         agent = self.agent(self.config())
-        agent.await_listening()
+        wait_for(lambda: agent.try_get("/readyz")[0] == 200, "the catalog")
         head = b"GET /services HTTP/1.1\r\nHost: localhost\r\n"
         cases = {
             b"400": [head + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
