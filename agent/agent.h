@@ -25,7 +25,8 @@ class Agent {
   ~Agent();
 
   void Start();
-  // Services, guard, log and allowed_hosts change; what cannot is named in the log with "needs restart".
+  // Services, guard, log and allowed_hosts change; what cannot is named in the log with "needs
+  // restart".
   void Reload(const Config& loaded);
   // In reverse order of start, within 2 s. Idempotent.
   void Stop(OnStop mode);
